@@ -1,0 +1,208 @@
+"""What is stored: frozen rows, equal by value, free of behaviour.
+
+Times are whole microseconds since the Unix epoch, UTC; tokens are counted by the runtime's encoding.
+"""
+
+import enum
+from typing import Literal
+
+import msgspec
+
+from .ids import SessionID
+
+Role = Literal["system", "user", "assistant", "tool"]
+StopReason = Literal[
+    "end_turn", "cancelled", "max_tokens", "refusal", "error", "timeout", "budget", "interrupted"
+]
+
+
+class SessionState(enum.IntEnum):
+    """Where a conversation stands; stored as its number, printed in lower case."""
+
+    ACTIVE = 0
+    IDLE = 1
+    COMPACTING = 2
+    SUSPENDED = 3
+    ARCHIVED = 4
+
+    def __str__(self) -> str:
+        return self.name.lower()
+
+
+class ToolCall(msgspec.Struct, frozen=True):
+    """A model's request to run a tool; ``arguments`` is the JSON text as the model wrote it."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+class Message(msgspec.Struct, frozen=True, omit_defaults=True, tag="message", tag_field="kind"):
+    """One utterance: the journal's most frequent entry.
+
+    Attributes:
+        role: Who speaks.
+        content: The text.
+        tool_calls: Tools an assistant message asks for.
+        tool_call_id: The call that a tool message answers.
+        partial: The text was cut short by Stop or by a drain.
+    """
+
+    role: Role
+    content: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+    partial: bool = False
+
+
+class TurnError(msgspec.Struct, frozen=True):
+    """Why a turn failed: a stable name and one sentence, never the peer's text."""
+
+    name: str
+    message: str
+
+
+class TurnFinished(msgspec.Struct, frozen=True, omit_defaults=True, tag="turn.finished", tag_field="kind"):
+    """The end of one attempt to answer ``message_seqs``; they stay pending if ``will_retry``."""
+
+    message_seqs: tuple[int, ...]
+    stop_reason: StopReason
+    will_retry: bool = False
+    usage: dict[str, int] | None = None
+    error: TurnError | None = None
+
+
+Body = Message | TurnFinished
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One durable event of a session.
+
+    Attributes:
+        seq: Position in the session's journal, dense from 1, rising across epochs.
+        epoch: The conversation's number within the session, from 1.
+        at: When it was accepted.
+        body: What happened.
+        tokens: Tokens of a message's content; 0 for other entries.
+        client_id: The sender's own id for the message, unique per session.
+        turn_id: The turn that produced it.
+    """
+
+    seq: int
+    epoch: int
+    at: int
+    body: Body
+    tokens: int = 0
+    client_id: str | None = None
+    turn_id: str | None = None
+
+
+class TurnMark(msgspec.Struct, frozen=True):
+    """A turn that was begun and not yet finished, as a restart will find it."""
+
+    turn_id: str
+    attempt: int
+    message_seqs: tuple[int, ...]
+
+
+class SessionFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """The current facts of one session: its row beside the journal.
+
+    Attributes:
+        id: Whose facts these are.
+        key: The row's number in the store; 0 until it is stored.
+        state: Life-cycle state.
+        epoch: The conversation's number, from 1.
+        tag: Drawn when the row is created; makes (id, epoch, seq) mean one thing for ever.
+        head_seq: The newest entry's seq; 0 for an empty journal.
+        chain: Hash over the journal up to ``head_seq``.
+        title: A name for people.
+        summary: What compaction wrote about messages no longer in the live context.
+        system_prompt: The instruction placed before the live context.
+        tags: Labels, in the order they were added.
+        custom_data: The host's own strings.
+        message_count: Messages in the live context.
+        token_count: Their tokens.
+        compaction_count: How often the context was compacted.
+        pending: Seqs of messages that no finished turn has used up yet.
+        turn: A turn whose agent may not be run twice, from before it starts until it is finished.
+        created_at: When the row was created.
+        updated_at: When any fact last changed.
+        last_active_at: When the last message came.
+        compacted_at: When the context was last compacted.
+    """
+
+    id: SessionID
+    tag: str
+    created_at: int
+    updated_at: int
+    last_active_at: int
+    key: int = 0
+    state: SessionState = SessionState.ACTIVE
+    epoch: int = 1
+    head_seq: int = 0
+    chain: bytes = b""
+    title: str = ""
+    summary: str = ""
+    system_prompt: str = ""
+    tags: tuple[str, ...] = ()
+    custom_data: dict[str, str] = {}
+    message_count: int = 0
+    token_count: int = 0
+    compaction_count: int = 0
+    pending: tuple[int, ...] = ()
+    turn: TurnMark | None = None
+    compacted_at: int | None = None
+
+
+class SessionRecord(msgspec.Struct, frozen=True):
+    """What a session needs to live: its facts, the newest messages of its epoch, and its pending ones.
+
+    ``context`` holds the newest messages that fit the store's token budget, oldest first; ``pending`` the
+    entries named by ``facts.pending``, in that order.
+    """
+
+    facts: SessionFacts
+    context: tuple[Entry, ...] = ()
+    pending: tuple[Entry, ...] = ()
+
+
+class Append(msgspec.Struct, frozen=True):
+    """One session's part of a commit: its row as it shall be, and what joins its journal.
+
+    Attributes:
+        facts: The new row. ``key`` 0 creates it; ``chain`` is that of the row as it was.
+        base_seq: The ``head_seq`` the stored row must have now.
+        entries: Their seqs run from ``base_seq + 1`` to ``facts.head_seq``.
+    """
+
+    facts: SessionFacts
+    base_seq: int
+    entries: tuple[Entry, ...] = ()
+
+
+class SessionFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which sessions to list: newest ``last_active_at`` first, ties by id.
+
+    ``created_after`` and ``created_before`` are exclusive; ``limit`` 0 means no limit.
+    """
+
+    agent_id: str | None = None
+    channel_id: str | None = None
+    peer_id: str | None = None
+    state: SessionState | None = None
+    created_after: int | None = None
+    created_before: int | None = None
+    limit: int = 0
+    offset: int = 0
+
+
+class StoreStats(msgspec.Struct, frozen=True):
+    """Counts over every stored session; active counts compacting, idle counts suspended."""
+
+    total_sessions: int = 0
+    active_sessions: int = 0
+    idle_sessions: int = 0
+    archived_sessions: int = 0
+    total_messages: int = 0
+    total_tokens: int = 0
