@@ -8,6 +8,7 @@ StoreError
 ├── StoreUnavailableError       the disk refused a write or a read; nothing of it was stored
 ├── StaleHeadError              the session moved on since the caller read it; nothing was stored
 ├── DuplicateClientIdError      the session already has a message with that client id; nothing was stored
+├── UnstorableError             the record breaks the store's rules; nothing of it was stored or ever will be
 └── StoreClosedError            the store was closed before
 """
 
@@ -68,6 +69,12 @@ class DuplicateClientIdError(StoreError):
     def __init__(self, entry: Entry) -> None:
         super().__init__(f"client id already used by entry {entry.seq}")
         self.entry = entry
+
+
+class UnstorableError(StoreError):
+    """The record breaks a rule of the store: a gap in its seqs, text that is not Unicode."""
+
+    name = "unstorable"
 
 
 class StoreClosedError(StoreError):

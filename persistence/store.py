@@ -1,5 +1,8 @@
 """The contract of a session store.
 
+Every call may raise `StoreClosedError`, `StoreUnavailableError` or, where it meets damage,
+`StoreFormatError`.
+
 Rules:
 1. Writes (`commit`, `save`, `archive`, `delete`, `close`) come from one thread at a time; reads may come from
    any thread, at any time, and see everything committed before they began.
@@ -27,12 +30,21 @@ class SessionStore(Protocol):
         """Store a batch durably; one answer per append, in order.
 
         An answer is the stored row (``key`` and ``chain`` filled in) or the error that kept the append out:
-        `StaleHeadError`, `DuplicateClientIdError` or `StoreUnavailableError`.
+        `StaleHeadError`, `DuplicateClientIdError`, `UnstorableError` (a bug of the caller's),
+        `StoreFormatError` (that session's journal is damaged) or `StoreUnavailableError` (then nothing of the
+        batch is stored).
         """
         ...
 
     def save(self, record: SessionRecord) -> None:
-        """Insert or replace the facts of one session; its messages are left alone."""
+        """Insert or replace the facts of one session; its messages are left alone.
+
+        ``key``, ``head_seq`` and ``chain`` belong to the journal: they stay as stored, or begin at 0 and
+        empty.
+
+        Raises:
+            UnstorableError: A value cannot be stored, or a pending seq is not in the journal.
+        """
         ...
 
     def load(self, session: SessionID) -> SessionRecord | None:

@@ -1,0 +1,65 @@
+# What a newcomer and a maintainer run. Needs make and Python 3.11 or newer; the rest comes into .venv from
+# requirements.lock. ARGS is handed on: make serve ARGS="--port 0", make test ARGS="-k resume".
+
+BIN := .venv/bin
+READY := .venv/.ready
+ROOMS := actors bench persistence runtime
+ARGS ?=
+KILLS ?= 200
+
+# Off: 114 wants each nursery.start() target listed, 124 minds async functions that a protocol demands,
+# 910 to 913 want a checkpoint on every path, which batching avoids on purpose.
+ASYNC_RULES := --enable=ASYNC --disable=ASYNC114,ASYNC124,ASYNC910,ASYNC911,ASYNC912,ASYNC913
+
+.PHONY: setup serve test check bench chaos lock
+
+setup: $(READY)
+
+$(READY): requirements.lock pyproject.toml
+	@python=; \
+	for candidate in python3 python3.14 python3.13 python3.12 python3.11; do \
+	    if $$candidate -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	        python=$$candidate; break; \
+	    fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+	    echo "setup: expected Python 3.11 or newer with its venv module (Debian: python3-venv), met none" >&2; \
+	    exit 1; \
+	fi; \
+	echo "setup: making .venv with $$($$python --version), this takes about a minute"; \
+	$$python -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@touch $(READY)
+
+serve: setup
+	@$(BIN)/greenroom serve $(ARGS)
+
+test: setup
+	$(BIN)/pytest $(ARGS)
+
+# The kill test stays out of the coverage run: a killed process writes no figures.
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/flake8-async $(ASYNC_RULES) $$(find $(ROOMS) tests -name '*.py')
+	$(BIN)/pyright
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -q --ignore=tests/chaos/test_kill.py
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report
+
+bench: setup
+	$(BIN)/python -m greenroom.bench.startup
+	$(BIN)/python -m greenroom.bench.sessions
+
+chaos: setup
+	KILLS=$(KILLS) $(BIN)/pytest -s tests/chaos $(ARGS)
+
+# Keeps what is locked and still allowed; ARGS=--upgrade takes the newest of everything. Hashes must be the
+# public index's own, whatever index this machine is told to use.
+lock: setup
+	env -u UV_DEFAULT_INDEX -u UV_EXTRA_INDEX_URL -u UV_FIND_LINKS -u UV_INDEX -u UV_INDEX_URL \
+	    $(BIN)/uv pip compile --quiet --no-config --universal --generate-hashes --no-annotate \
+	    --custom-compile-command "make lock" --group dev --output-file requirements.lock $(ARGS) pyproject.toml

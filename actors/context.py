@@ -1,0 +1,27 @@
+"""The live context of one session: its newest messages within a token budget."""
+
+from collections import deque
+
+from ..persistence.records import Entry, Message
+
+
+class LiveContext:
+    """Keeps messages, oldest first; the oldest go while their tokens exceed ``budget``, but one stays."""
+
+    def __init__(self, budget: int) -> None:
+        self._budget = budget
+        self._entries: deque[Entry] = deque()
+        self._tokens = 0
+
+    def add(self, entry: Entry) -> None:
+        """Remember a stored message; entries of other kinds are ignored."""
+        if not isinstance(entry.body, Message):
+            return
+        self._entries.append(entry)
+        self._tokens += entry.tokens
+        while self._tokens > self._budget and len(self._entries) > 1:
+            self._tokens -= self._entries.popleft().tokens
+
+    def until(self, seq: int) -> tuple[Message, ...]:
+        """The messages up to and including ``seq``."""
+        return tuple(e.body for e in self._entries if e.seq <= seq and isinstance(e.body, Message))

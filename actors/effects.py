@@ -1,0 +1,52 @@
+"""What a step leads to besides a new state: the closed set of things the session actor then does."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..persistence.records import Entry, TurnMark
+from .commands import Ack
+from .errors import GreenroomError
+from .reply import Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Resolve a reply."""
+
+    reply: Reply[Any]
+    value: object
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Reject a reply."""
+
+    reply: Reply[Any]
+    error: GreenroomError
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerWhenDone:
+    """Resolve a reply when the turn that answers ``ack.seq`` has finished, or at once if it has."""
+
+    reply: Reply[Ack]
+    ack: Ack
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Run the agent on these messages."""
+
+    mark: TurnMark
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A turn's end is part of this step; whoever waits for its messages is to be told."""
+
+    entry: Entry
+    text: str
+
+
+Effect = Answer | Refuse | AnswerWhenDone | Begin | Finished

@@ -1,0 +1,80 @@
+"""What an actor answers instead of a result, by whose doing it is.
+
+GreenroomError
+├── SessionNotFoundError    there is no such session (also a LookupError)
+├── IdConflictError         the client id was used before, for another content
+├── BusyError               a bounded queue is full; nothing was stored
+│   └── MailboxFullError    ... the actor's mailbox
+├── MailboxClosedError      the actor has ended; a new one may be started
+├── QuarantinedError        the session crashed too often and rests
+├── UnavailableError        the store failed, or the outcome of a commit is unknown
+└── ShuttingDownError       the runtime takes no more work
+"""
+
+
+class GreenroomError(Exception):
+    """A refusal with a stable ``name``.
+
+    Attributes:
+        name: Never changes for one situation; clients may branch on it.
+        retryable: The same request may succeed later.
+        retry_after: Seconds to wait before trying again, if known.
+    """
+
+    name = "internal_error"
+    retryable = False
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class SessionNotFoundError(GreenroomError, LookupError):
+    """No session has this id."""
+
+    name = "not_found"
+
+
+class IdConflictError(GreenroomError):
+    """A message with the same client id and another content is stored already."""
+
+    name = "id_conflict"
+
+
+class BusyError(GreenroomError):
+    """A bounded queue is full; nothing was stored."""
+
+    name = "busy"
+    retryable = True
+
+
+class MailboxFullError(BusyError):
+    """The actor's mailbox is full."""
+
+
+class MailboxClosedError(GreenroomError):
+    """The actor's mailbox was closed: the actor has ended."""
+
+    name = "mailbox_closed"
+    retryable = True
+
+
+class QuarantinedError(GreenroomError):
+    """The session's actor crashed too often in a short time and is left alone for a while."""
+
+    name = "session_quarantined"
+    retryable = True
+
+
+class UnavailableError(GreenroomError):
+    """The store could not do it, or was cut off while doing it; the same client id settles which."""
+
+    name = "store_unavailable"
+    retryable = True
+
+
+class ShuttingDownError(GreenroomError):
+    """The runtime drains and takes no more work."""
+
+    name = "shutting_down"
+    retryable = True

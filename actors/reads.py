@@ -1,0 +1,40 @@
+"""Reads of the store that do not hold up the event loop."""
+
+from collections.abc import Callable
+from typing import TypeVar, TypeVarTuple
+
+import trio
+
+from ..persistence.errors import StoreError
+from ..persistence.store import SessionStore
+from .errors import UnavailableError
+
+T = TypeVar("T")
+Args = TypeVarTuple("Args")
+
+THREADS = 4  # as many reads at a time; a limiter of its own, since the default one is shared by everything
+RETRY_AFTER = 1.0  # seconds
+
+
+class Reads:
+    """Makes a store's reading calls on threads of their own, or at once for a store that never blocks."""
+
+    def __init__(self, store: SessionStore) -> None:
+        self.store = store
+        self._limiter = trio.CapacityLimiter(THREADS)
+
+    async def __call__(self, read: Callable[[*Args], T], *args: *Args) -> T:
+        """Make one call.
+
+        Raises:
+            UnavailableError: The store could not answer.
+        """
+        try:
+            if not self.store.blocking:
+                await trio.lowlevel.checkpoint()
+                return read(*args)
+            return await trio.to_thread.run_sync(read, *args, limiter=self._limiter)
+        except StoreError as exc:
+            raise UnavailableError(
+                f"store: expected an answer, met {exc.name}", retry_after=RETRY_AFTER
+            ) from exc

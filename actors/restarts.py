@@ -1,0 +1,41 @@
+"""How often an actor may fail, by arithmetic: restart intensity, back-off, quarantine."""
+
+import random
+from collections import deque
+
+# Five restarts in thirty seconds: the burst that the OTP design principles advise for a worker.
+INTENSITY = 5
+PERIOD = 30.0  # seconds
+FIRST_QUARANTINE = 15.0  # seconds, doubling with each quarantine
+LONGEST_QUARANTINE = 300.0  # seconds
+FIRST_DELAY = 0.02  # seconds before the first restart of a burst, doubling with each
+JITTER = 0.25  # of each delay, so that many failures do not come back in step
+
+
+class Restarts:
+    """The failures of one actor, and what follows from them. Times are monotonic seconds."""
+
+    def __init__(self, random_source: random.Random | None = None) -> None:
+        self._random = random_source or random.Random()  # noqa: S311 - spreads load, guards nothing
+        self._failures: deque[float] = deque()
+        self._quarantine = FIRST_QUARANTINE
+        self._until = 0.0
+
+    def failed(self, at: float) -> float | None:
+        """Note a failure; the seconds to wait before the restart, or None: the actor is in quarantine now."""
+        while self._failures and self._failures[0] <= at - PERIOD:
+            self._failures.popleft()
+        self._failures.append(at)
+        if len(self._failures) <= INTENSITY:
+            return self._jittered(FIRST_DELAY * 2 ** (len(self._failures) - 1))
+        self._failures.clear()
+        self._until = at + self._jittered(self._quarantine)
+        self._quarantine = min(self._quarantine * 2, LONGEST_QUARANTINE)
+        return None
+
+    def remaining(self, at: float) -> float:
+        """Seconds of quarantine left; 0 when there is none."""
+        return max(0.0, self._until - at)
+
+    def _jittered(self, seconds: float) -> float:
+        return seconds * (1 + self._random.random() * JITTER)

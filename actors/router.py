@@ -1,0 +1,77 @@
+"""Brings a command to the session it is for, starting the session if need be. Never waits."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar
+
+from ..persistence.ids import SessionID
+from .commands import Barrier, Command
+from .errors import BusyError, GreenroomError, ShuttingDownError
+from .registry import Registry
+from .reply import Reply, ReplySlot
+from .supervisor import Supervisor
+
+T = TypeVar("T")
+
+
+class Router:
+    """Delivers in order: what is delivered first to a session is taken first, also while it starts."""
+
+    def __init__(self, supervisor: Supervisor, registry: Registry) -> None:
+        self._supervisor = supervisor
+        self._registry = registry
+        self._is_draining = False
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether new commands are refused."""
+        return self._is_draining
+
+    def is_live(self, session: SessionID) -> bool:
+        """Whether the session has an actor, or will have one in a moment."""
+        return self._registry.get(session) is not None
+
+    def deliver(self, session: SessionID, command: Command) -> None:
+        """Put a command into the session's mailbox.
+
+        Raises:
+            ShuttingDownError: The runtime drains.
+            BusyError: The mailbox, or the registry of live sessions, is full.
+            QuarantinedError: The session crashed too often and rests.
+        """
+        if self._is_draining:
+            raise ShuttingDownError("runtime: expected it to take work, met a shutdown")
+        self._supervisor.place_for(session).mailbox.put(command)
+
+    def wake(self, session: SessionID) -> bool:
+        """Start a session that has work left; False if there is no room for it now."""
+        if not self._is_draining:
+            try:
+                self._supervisor.place_for(session)
+            except BusyError:
+                return False
+        return True
+
+    async def ask(self, session: SessionID, command: Callable[[Reply[T]], Command]) -> T:
+        """Deliver a command and wait for its answer.
+
+        Args:
+            session: For whom it is.
+            command: Builds the command around the reply it is given.
+
+        Raises:
+            GreenroomError: Whatever `deliver` or the session refuses it with.
+        """
+        slot: ReplySlot[T] = ReplySlot()
+        self.deliver(session, command(slot))
+        return await slot.wait()
+
+    async def drain(self) -> None:
+        """Refuse new commands and wait until those delivered before have taken effect."""
+        self._is_draining = True
+        for place in self._registry:
+            while place.is_working:
+                slot: ReplySlot[None] = ReplySlot()
+                place.mailbox.put_control(Barrier(slot))
+                with suppress(GreenroomError):  # an actor that ends meanwhile has nothing left to do
+                    await slot.wait()

@@ -1,0 +1,41 @@
+"""What every session of one runtime shares."""
+
+import time
+from dataclasses import dataclass
+
+from .conversation import Rules
+from .reads import Reads
+from .reports import Reporter
+from .topics import Topics
+from .turn_host import TurnHost
+from .writer import Writer
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """What every session of one runtime shares.
+
+    Attributes:
+        writer: Makes appends durable.
+        reads: Reads the store off the loop.
+        topics: Who listens.
+        rules: What the conversation's rules depend on; replaced when the runtime drains.
+        turns: Where turns run.
+        report: Told of failures.
+        context_tokens: Token budget of the live context.
+        content_bytes: Limit on one message's content, UTF-8 bytes.
+    """
+
+    writer: Writer
+    reads: Reads
+    topics: Topics
+    rules: Rules
+    turns: TurnHost
+    report: Reporter
+    context_tokens: int
+    content_bytes: int
+
+
+def now() -> int:
+    """Wall time in microseconds since the Unix epoch."""
+    return time.time_ns() // 1000

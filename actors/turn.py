@@ -1,0 +1,151 @@
+"""One attempt to answer: what an agent is given, and the task that runs it."""
+
+from collections.abc import Awaitable, Callable
+from typing import Literal
+
+import msgspec
+import trio
+
+from ..persistence.ids import SessionID
+from ..persistence.records import Message, StopReason, TurnError
+from .errors import GreenroomError
+from .reports import describe
+
+
+class TurnClosedError(GreenroomError):
+    """The turn has ended; what its agent says now goes nowhere."""
+
+    name = "turn_closed"
+
+
+class TurnTooLongError(GreenroomError):
+    """The agent said more than one message may hold."""
+
+    name = "turn_too_long"
+
+
+class Turn:
+    """What an agent works with.
+
+    Attributes:
+        session: Whose turn it is.
+        turn_id: Names this attempt.
+        attempt: 1 for the first; more after an interruption.
+        messages: The message(s) this turn answers, oldest first.
+        stopped_as: Why it was told to stop, if it was.
+    """
+
+    def __init__(  # noqa: PLR0913 - built in one place, by keyword
+        self,
+        session: SessionID,
+        turn_id: str,
+        attempt: int,
+        messages: tuple[Message, ...],
+        *,
+        context: Callable[[], tuple[Message, ...]],
+        tell: Callable[[int, str], None],
+        max_bytes: int,
+    ) -> None:
+        self.session = session
+        self.turn_id = turn_id
+        self.attempt = attempt
+        self.messages = messages
+        self.scope = trio.CancelScope()
+        self.stopped_as: StopReason | None = None
+        self._read_context = context
+        self._context: tuple[Message, ...] | None = None
+        self._tell = tell
+        self._room = max_bytes
+        self._pieces: list[str] = []
+        self._length = 0
+        self._is_closed = False
+
+    @property
+    def context(self) -> tuple[Message, ...]:
+        """The conversation up to this turn's messages, newest that fit the token budget, oldest first."""
+        if self._context is None:
+            self._context = self._read_context()
+        return self._context
+
+    @property
+    def text(self) -> str:
+        """All that was said so far."""
+        if len(self._pieces) > 1:
+            self._pieces = ["".join(self._pieces)]
+        return self._pieces[0] if self._pieces else ""
+
+    async def say(self, text: str) -> None:
+        """Say the next piece of the answer; whoever is attached sees it at once.
+
+        Raises:
+            TurnClosedError: The turn has ended meanwhile.
+            TurnTooLongError: The answer would exceed the limit on one message's content, in UTF-8 bytes.
+        """
+        if self._is_closed:
+            raise TurnClosedError(f"turn {self.turn_id}: expected a running turn, met one that has ended")
+        size = len(text.encode())
+        if size > self._room:
+            raise TurnTooLongError(
+                f"turn {self.turn_id}: expected at most {self._room} more bytes, met {size}"
+            )
+        if text:
+            offset = self._length
+            self._room -= size
+            self._length += len(text)
+            self._pieces.append(text)
+            self._tell(offset, text)
+        await trio.lowlevel.checkpoint()
+
+    def stop(self, reason: StopReason) -> None:
+        """Cancel the agent; the turn then ends with this reason. Idempotent: the first reason stands."""
+        if self.stopped_as is None:
+            self.stopped_as = reason
+            self.scope.cancel(reason=f"turn {self.turn_id}: {reason}")
+
+    def close(self) -> None:
+        """Let nothing more be said."""
+        self._is_closed = True
+
+
+class Agent(msgspec.Struct, frozen=True):
+    """Who answers.
+
+    Attributes:
+        name: For people and reports.
+        run: Called once a turn; None for a channel where nobody answers.
+        on_interrupt: Whether a turn that a crash or drain cut off is run again (``retry``) or, since it may
+            have had effects, only reported (``finish``).
+    """
+
+    name: str
+    run: Callable[[Turn], Awaitable[None]] | None
+    on_interrupt: Literal["retry", "finish"] = "finish"
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """How a turn ended; ``failure`` is for the operator, ``error`` for everyone."""
+
+    stop_reason: StopReason
+    error: TurnError | None = None
+    failure: tuple[str, str] | None = None
+
+
+async def run_agent(agent: Agent, turn: Turn, timeout: float) -> Outcome:  # noqa: ASYNC109 - it becomes a stop reason
+    """Run an agent to its end, its failure, its time limit (seconds), or the turn's `stop`."""
+    turn.scope.deadline = trio.current_time() + timeout
+    outcome = Outcome("end_turn")
+    with turn.scope:
+        try:
+            if agent.run is not None:
+                await agent.run(turn)
+        except TurnTooLongError as exc:
+            outcome = Outcome("max_tokens", TurnError(exc.name, str(exc)))
+        except Exception as exc:  # noqa: BLE001 - an agent is the host's code: its failure ends its turn only
+            error = TurnError(
+                "agent_failed", f"agent {agent.name}: expected an answer, met {type(exc).__name__}"
+            )
+            outcome = Outcome("error", error, describe(exc))
+    if turn.scope.cancelled_caught:
+        outcome = Outcome(turn.stopped_as or "timeout")
+    turn.close()
+    return outcome

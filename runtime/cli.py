@@ -1,0 +1,87 @@
+"""The command line: ``greenroom serve``, ``greenroom chat``, ``greenroom sessions``.
+
+Each command lives in a module of its own, imported when it is asked for: ``greenroom --help`` shall be fast.
+Errors are one line, ``greenroom: SENTENCE``, and an exit code from `exits`.
+"""
+
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import cyclopts
+
+from . import exits
+from .terminal import abandon_output, forgive_encodings
+from .version import VERSION
+
+DEBUG_FLAG = "--debug"
+
+
+def main() -> NoReturn:
+    """Run the command line of this process and exit."""
+    forgive_encodings()
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code."""
+    debug = DEBUG_FLAG in arguments
+    tokens = [token for token in arguments if token != DEBUG_FLAG]
+    try:
+        _app()(tokens, print_error=False, exit_on_error=False, result_action="return_value")
+        return _flush()
+    except cyclopts.CycloptsError as exc:
+        return _fail(exits.USAGE, " ".join(str(exc).split()))
+    except BrokenPipeError:
+        abandon_output()
+        return exits.IN_OUT
+    except (Exception, KeyboardInterrupt, BaseExceptionGroup) as exc:  # noqa: BLE001  # the last place: told below
+        if debug:
+            sys.excepthook(type(exc), exc, exc.__traceback__)
+        code, sentence = exits.explain(exc)
+        return _fail(code, sentence) if code != exits.INTERRUPTED else code
+
+
+def _app() -> cyclopts.App:
+    """The commands, by the place of each one's function."""
+    app = cyclopts.App(
+        name="greenroom",
+        help="An actor-model runtime for conversations. With --debug, errors come with tracebacks.",
+        version=VERSION,
+        default_parameter=cyclopts.Parameter(negative=""),
+        suppress_keyboard_interrupt=False,
+    )
+    app.command(
+        f"{__package__}.serve_cli:serve", name="serve", help="Serve conversations until SIGTERM or SIGINT."
+    )
+    app.command(f"{__package__}.chat:chat", name="chat", help="Talk in one session from the terminal.")
+    sessions = cyclopts.App(
+        name="sessions", help="Look at the sessions in a database, beside a server or without."
+    )
+    sessions.command(
+        f"{__package__}.sessions_cli:list_sessions",
+        name="list",
+        help="List sessions, the newest activity first.",
+    )
+    sessions.command(
+        f"{__package__}.sessions_cli:show_session",
+        name="show",
+        help="Show one session and its newest messages.",
+    )
+    app.command(sessions)
+    return app
+
+
+def _flush() -> int:
+    """Write out what is buffered, where its failure can still be told."""
+    if sys.stdout is not None:  # pyright: ignore[reportUnnecessaryComparison]  # None when started without one
+        sys.stdout.flush()
+    return 0
+
+
+def _fail(code: int, sentence: str) -> int:
+    try:
+        print("greenroom:", " ".join(sentence.splitlines()), file=sys.stderr)  # noqa: T201  # the command line's own
+    except OSError:
+        return code  # nobody reads standard error; the exit code still tells
+    return code

@@ -1,0 +1,125 @@
+"""Everything an operator can turn, in one frozen `Config`. Durations are seconds, sizes bytes unless said."""
+
+import ipaddress
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+# A million seconds are eleven days: far above any sensible deadline, far below where clock arithmetic loses
+# precision.
+Seconds = Annotated[float, Meta(gt=0, le=1e6, description="a number above 0 and at most 1000000")]
+Size = Annotated[int, Meta(ge=1, le=2**31 - 1, description="a whole number from 1 to 2147483647")]
+Port = Annotated[int, Meta(ge=0, le=65535, description="0..65535")]
+Flag = Annotated[bool, Meta(description="true or false")]
+FilePath = Annotated[str, Meta(pattern=r"\A[^\0]+\Z", description="a path")]
+Host = Annotated[str, Meta(pattern=r"\A[0-9A-Za-z.:_%-]+\Z", description="a host name or an address")]
+AgentName = Annotated[
+    str,
+    Meta(
+        pattern=r"\A(echo|none|llm|[A-Za-z_][\w.]*:[A-Za-z_]\w*)\Z",
+        description="echo, none or module:function",
+    ),
+]
+Origins = Annotated[
+    tuple[Annotated[str, Meta(pattern=r"\Ahttps?://[^/\s,]+\Z")], ...],
+    Meta(description="a list of origins such as https://chat.example.org"),
+]
+
+
+class ConfigError(ValueError):
+    """A setting cannot be used; the text is one sentence naming it, what was expected and what was met."""
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What bounds the server.
+
+    Attributes:
+        handshake: Seconds for the WebSocket handshake.
+        auth: Seconds until ``initialize``.
+        partial: Seconds until a begun message must be whole.
+        send: Seconds a peer may leave its outbound bytes untouched.
+        ping: Seconds between pings.
+        pong: Seconds a pinged peer may stay silent.
+        close: Seconds for the closing handshake.
+        drain: Seconds that running turns get when the server ends.
+        turn: Seconds one turn may take.
+        stop_grace: Seconds a cancelled agent gets to end.
+        frame_bytes_before: Largest message before ``initialize``.
+        frame_bytes: Largest message after it.
+        content_bytes: Largest content of one chat message.
+        outbound_bytes: Bytes waiting for one connection.
+        mailbox: Commands waiting for one session.
+        pending: Stored messages of one session waiting for a turn.
+        live_sessions: Sessions in memory at once.
+        max_tokens: Tokens of a session's context.
+    """
+
+    handshake: Seconds = 5.0
+    auth: Seconds = 5.0
+    partial: Seconds = 10.0
+    send: Seconds = 10.0
+    ping: Seconds = 20.0
+    pong: Seconds = 20.0
+    close: Seconds = 2.0
+    drain: Seconds = 5.0
+    turn: Seconds = 600.0
+    stop_grace: Seconds = 1.0
+    frame_bytes_before: Size = 64 * 1024
+    frame_bytes: Size = 512 * 1024
+    content_bytes: Size = 256 * 1024
+    outbound_bytes: Size = 1024 * 1024
+    mailbox: Size = 256
+    pending: Size = 100
+    live_sessions: Size = 20_000
+    max_tokens: Size = 128_000
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """How one server runs.
+
+    Attributes:
+        db: The SQLite file.
+        host: Address of both listeners.
+        port: WebSocket port; 0 takes a free one.
+        http_port: HTTP port; 0 takes a free one.
+        agent: Who answers: ``echo``, ``none`` or ``module:function``.
+        origins: Browser origins allowed beside the server's own HTTP listener.
+        insecure_bind: Whether an address that others can reach may be served without TLS and tokens.
+        limits: What bounds the server.
+    """
+
+    db: FilePath = "./greenroom.db"
+    host: Host = "127.0.0.1"
+    port: Port = 8765
+    http_port: Port = 8766
+    agent: AgentName = "echo"
+    origins: Origins = ()
+    insecure_bind: Flag = False
+    limits: Limits = Limits()
+
+    def __post_init__(self) -> None:
+        """Refuse what is wrong only in company."""
+        if self.agent == "llm":
+            raise ConfigError(
+                "agent: the llm agent is not in this version; expected echo, none or module:function"
+            )
+        if self.port == self.http_port != 0:
+            raise ConfigError(f"http_port: expected another port than port, met {self.http_port} for both")
+        if self.limits.content_bytes > self.limits.frame_bytes:
+            raise ConfigError(
+                f"limits.content_bytes: expected at most limits.frame_bytes ({self.limits.frame_bytes}), "
+                f"met {self.limits.content_bytes}"
+            )
+        if not self.insecure_bind and not _is_loopback(self.host):
+            raise ConfigError(
+                f"host: expected a loopback address, met {self.host}: others could reach it, which needs TLS "
+                "and tokens, or --insecure-bind to do without"
+            )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"

@@ -1,0 +1,253 @@
+"""One client of the gateway: reads its frames, never waits for work, and sends what its sessions tell it."""
+
+import enum
+from collections.abc import Callable
+from typing import Any, Final
+
+import trio
+
+from ..actors.errors import GreenroomError
+from ..actors.events import Event
+from ..actors.surroundings import now
+from .config import Limits
+from .core import Core
+from .encoding import error_frame, event_frame, result_frame
+from .info import utc
+from .lanes import Lanes
+from .methods import Methods
+from .outbox import Outbox
+from .protocol import Call, ProtocolError, RequestId, decode
+from .requests import Initialize, Ping
+from .sender import Sender
+from .version import VERSION
+from .websocket import ServerSocket, SocketClosedError
+
+PROTOCOL: Final = 1
+STRIKES: Final = 3  # malformed frames in a row
+ALL_SCOPES: Final = {
+    "agents": ["*"],
+    "channels": ["*"],
+    "peers": ["*"],
+    "verbs": ["read", "write", "stop", "admin"],
+}
+
+
+class Phase(enum.Enum):
+    """How far a connection has come."""
+
+    NEW = enum.auto()
+    OPEN = enum.auto()
+    ENDING = enum.auto()
+
+
+class CallReply:
+    """Answers one request on its connection, once."""
+
+    __slots__ = ("_connection", "_is_answered", "_request_id", "_result")
+
+    def __init__(self, connection: "Connection", request_id: RequestId, result: Callable[[Any], Any]) -> None:
+        self._connection = connection
+        self._request_id = request_id
+        self._result = result
+        self._is_answered = False
+
+    def resolve(self, value: object, /) -> None:
+        """Send the result that the value makes."""
+        self._answer(lambda: result_frame(self._request_id, self._result(value)))
+
+    def reject(self, error: Exception, /) -> None:
+        """Send an error."""
+        self._answer(lambda: error_frame(self._request_id, error))
+
+    def _answer(self, text: Callable[[], str]) -> None:
+        if not self._is_answered:
+            self._is_answered = True
+            self._connection.put(text())
+
+
+class Connection:
+    """A subscriber and its socket; `serve` it in a task of its own.
+
+    Attributes:
+        socket: Where frames come from and go to.
+        outbox: Frames to send.
+        phase: How far it has come.
+        ended: Set when nothing of it is left.
+        opened_at: When it connected, on Trio's clock.
+    """
+
+    def __init__(self, socket: ServerSocket, core: Core, sender: Sender) -> None:
+        self.socket = socket
+        self.outbox = Outbox(core.limits.outbound_bytes, event_frame)
+        self.phase = Phase.NEW
+        self.ended = trio.Event()
+        self.opened_at = trio.current_time()
+        self._core = core
+        self._limits: Limits = core.limits
+        self._sender = sender
+        self._methods = Methods(core, self, self.outbox.resumed)
+        self._strikes = 0
+        self._end: tuple[int, str] = (1000, "")
+        self._reading = trio.CancelScope()
+        self._heard_at = self.opened_at
+        self._pinged = False
+        socket.when_drained(lambda: sender.wake(self))
+
+    async def serve(self) -> None:
+        """Serve until either side ends the connection; raises nothing but `trio.Cancelled`."""
+        try:
+            async with trio.open_nursery() as nursery:
+                lanes = Lanes(nursery, self._deliver, self._read)
+                with self._reading:
+                    await self._receive(lanes)
+                self.phase = Phase.ENDING
+                nursery.cancel_scope.cancel(reason="the connection has ended")
+            await self._close()
+        finally:
+            self.phase = Phase.ENDING
+            self._core.topics.drop(self)
+            self._sender.forget(self)
+            self.socket.abort()
+
+    def end(self, code: int, reason: str) -> None:
+        """Have the connection closed with this code; the first call decides."""
+        if self.phase is not Phase.ENDING:
+            self.phase = Phase.ENDING
+            self._end = (code, reason)
+            self._reading.cancel(reason=f"closing with {code}")
+
+    def check(self, at: float) -> None:
+        """Hold the peer to its deadlines; called often, with the present time on Trio's clock."""
+        limits, socket = self._limits, self.socket
+        if self.phase is Phase.NEW and at - self.opened_at > limits.auth:
+            self.end(4502, "no initialize in time")
+        elif socket.partial_since is not None and at - socket.partial_since > limits.partial:
+            self.end(1008, "message not completed in time")
+        elif socket.stalled_since is not None and at - socket.stalled_since > limits.send:
+            self.end(4008, "slow consumer")
+        else:
+            self._check_silence(at)
+
+    def forgive(self, at: float) -> None:
+        """Count the peer's silence from now on only."""
+        self._heard_at, self._pinged = at, False
+
+    def _check_silence(self, at: float) -> None:
+        heard_at = max(self._heard_at, self.socket.last_heard)
+        if heard_at > self._heard_at:
+            self._heard_at, self._pinged = heard_at, False
+        silent = at - heard_at
+        if silent > self._limits.ping + self._limits.pong:
+            self.end(4012, "no pong")
+        elif silent > self._limits.ping and not self._pinged:
+            self._pinged = True
+            self.socket.ping()
+
+    def offer(self, event: Event, /) -> None:
+        """Queue an event of a session this client is attached to."""
+        self.outbox.offer(event)
+        self._flush()
+
+    def put(self, text: str) -> None:
+        """Queue a frame that must not be dropped."""
+        self.outbox.put(text)
+        self._flush()
+
+    def failed(self, error: Exception, /) -> None:
+        """Learn from the sender that this connection cannot be sent to."""
+        self.end(1011, type(error).__name__)
+
+    def _flush(self) -> None:
+        if self.phase is Phase.ENDING:
+            # A session may attach a client that has just gone: nobody else would take it out again.
+            self._core.topics.drop(self)
+        elif self.outbox.overflowed:
+            self.end(4008, "slow consumer")
+        else:
+            self._sender.wake(self)
+
+    async def _receive(self, lanes: Lanes) -> None:
+        while True:
+            try:
+                message = await self.socket.recv()
+            except SocketClosedError:
+                return
+            if isinstance(message, bytes):
+                self.end(1003, "text frames only")
+                return
+            self._take(message, lanes)
+
+    def _take(self, message: str, lanes: Lanes) -> None:
+        request_id: RequestId = None
+        try:
+            call = decode(message)
+            self._strikes = 0
+            if call is not None:
+                request_id = call.id
+                self._dispatch(call, lanes)
+        except ProtocolError as exc:
+            self.put(error_frame(exc.request_id if exc.request_id is not None else request_id, exc))
+            self._strikes = self._strikes + 1 if exc.is_malformed else 0
+            if self._strikes >= STRIKES:
+                self.end(1008, "three malformed frames in a row")
+        except GreenroomError as exc:
+            self.put(error_frame(request_id, exc))
+
+    def _dispatch(self, call: Call, lanes: Lanes) -> None:
+        match call.request:
+            case Initialize():
+                self._initialize(call.id, call.request)
+            case _ if self.phase is Phase.NEW:
+                raise ProtocolError("unauthorized", "request: expected initialize first")
+            case Ping():
+                self.put(result_frame(call.id, {"at": utc(now())}))
+            case _:
+                lanes.submit(call)
+
+    def _initialize(self, request_id: RequestId, request: Initialize) -> None:
+        if self.phase is not Phase.NEW:
+            raise ProtocolError("invalid_request", "initialize: expected once, met again")
+        if request.protocol != PROTOCOL:
+            unsupported = ProtocolError("not_supported", f"protocol: expected {PROTOCOL}", field="protocol")
+            self.put(error_frame(request_id, unsupported))
+            self.end(4503, "protocol not supported")
+            return
+        self.phase = Phase.OPEN
+        self.socket.set_frame_limit(self._limits.frame_bytes)
+        result = {
+            "protocol": PROTOCOL,
+            "server": {"name": "greenroom", "version": VERSION},
+            "heartbeat_ms": round(self._limits.ping * 1000),
+            "limits": {
+                "frame_bytes": self._limits.frame_bytes,
+                "content_bytes": self._limits.content_bytes,
+                "mailbox": self._limits.mailbox,
+                "pending": self._limits.pending,
+                "outbound_bytes": self._limits.outbound_bytes,
+            },
+            "scopes": ALL_SCOPES,
+        }
+        self.put(result_frame(request_id, result))
+
+    def _deliver(self, call: Call) -> None:
+        try:
+            self._methods.deliver(call, lambda result: CallReply(self, call.id, result))
+        except GreenroomError as exc:
+            self.put(error_frame(call.id, exc))
+
+    async def _read(self, call: Call) -> None:
+        try:
+            result = await self._methods.read(call)
+        except GreenroomError as exc:
+            self.put(error_frame(call.id, exc))
+        else:
+            self.put(result_frame(call.id, result))
+
+    async def _close(self) -> None:
+        """Send what was queued before the end, unless it was the queue that ended it, then say goodbye."""
+        try:
+            while (text := self.outbox.take()) is not None:
+                await self.socket.send(text)
+            await self.socket.close(*self._end)
+        except SocketClosedError:
+            return

@@ -1,0 +1,112 @@
+"""The WebSocket listener: accepts connections, guards each, and watches all of them with one task."""
+
+from typing import Final
+
+import trio
+
+from ..actors.reports import Reporter, describe
+from ..actors.surroundings import now
+from .config import Config
+from .connection import Connection, Phase
+from .core import Core
+from .encoding import draining_frame
+from .handshake import HandshakePolicy, HandshakeRefusedError, SocketLimits
+from .reports import ConnectionFailed
+from .sender import Sender
+from .websocket import SocketClosedError, accept
+
+WATCH: Final = 0.5  # seconds between two looks at all connections
+OVERSLEPT: Final = 2.0  # seconds: this process, not its peers, was away
+RETRY_AFTER: Final = 1.0  # seconds; what a client is told to wait when the server ends
+
+
+class Gateway:
+    """Serves one runtime's sessions over WebSocket.
+
+    Args:
+        config: Limits and allowed origins.
+        core: The runtime.
+        http_port: The server's own HTTP listener, whose pages may connect.
+        report: Told of connections that fail through our fault.
+    """
+
+    def __init__(self, config: Config, core: Core, http_port: int, report: Reporter) -> None:
+        own = (f"http://{host}:{http_port}" for host in (config.host, "localhost", "127.0.0.1"))
+        limits = config.limits
+        self._policy = HandshakePolicy(frozenset((*own, *config.origins)))
+        self._socket_limits = SocketLimits(
+            handshake=limits.handshake,
+            frame_bytes_before=limits.frame_bytes_before,
+            frame_bytes=limits.frame_bytes,
+            partial=limits.partial,
+            send=limits.send,
+            outbound=limits.outbound_bytes,
+        )
+        self._limits = limits
+        self._core = core
+        self._report = report
+        self._sender = Sender()
+        self._connections: dict[Connection, None] = {}
+        self._accepting = trio.CancelScope()
+
+    async def run(
+        self,
+        listeners: list[trio.SocketListener],
+        *,
+        task_status: trio.TaskStatus[list[trio.SocketListener]] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Serve until cancelled; the connections outlive `stop_accepting`."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._sender.run)
+            nursery.start_soon(self._watch)
+            with self._accepting:
+                await trio.serve_listeners(
+                    self._handle, listeners, handler_nursery=nursery, task_status=task_status
+                )
+
+    def stop_accepting(self) -> None:
+        """Take no more connections, and tell those there are that the server ends."""
+        self._accepting.cancel(reason="draining")
+        text = draining_frame(now(), self._limits.drain, RETRY_AFTER)
+        for connection in self._connections:
+            if connection.phase is Phase.OPEN:
+                connection.put(text)
+
+    async def close_all(self) -> None:
+        """Send what is queued, then close every connection with 4001."""
+        for connection in list(self._connections):
+            connection.end(4001, "draining")
+        for connection in list(self._connections):
+            await connection.ended.wait()
+
+    async def _handle(self, stream: trio.SocketStream) -> None:
+        """Serve one connection; whatever happens in it ends here."""
+        try:
+            async with trio.open_nursery() as nursery:
+                socket = await accept(stream, nursery, self._policy, self._socket_limits)
+                await self._serve(Connection(socket, self._core, self._sender))
+        except* (HandshakeRefusedError, SocketClosedError):
+            pass  # the peer's doing, and the peer has been told
+        except* Exception as group:  # noqa: BLE001 - the guard: one connection's fault is not the others'
+            self._report(ConnectionFailed(*describe(group)))
+
+    async def _serve(self, connection: Connection) -> None:
+        self._connections[connection] = None
+        try:
+            await connection.serve()
+        finally:
+            del self._connections[connection]
+            connection.ended.set()
+
+    async def _watch(self) -> None:
+        expected = trio.current_time()
+        while True:
+            at = trio.current_time()
+            if at - expected > OVERSLEPT:
+                # We were suspended, so nobody could be heard: let everyone speak before judging.
+                for connection in self._connections:
+                    connection.forgive(at)
+            for connection in list(self._connections):
+                connection.check(at)
+            expected = at + WATCH
+            await trio.sleep(WATCH)

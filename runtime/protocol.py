@@ -1,0 +1,169 @@
+"""Frames in, requests out: the decoding half of the wire protocol. Sans-I/O; knows no socket."""
+
+import re
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from ..actors.errors import GreenroomError
+from ..persistence.ids import SessionID
+from .requests import METHODS, Attach, List, Request, SendMessage
+
+RequestId = str | int | float | None
+
+MAX_DEPTH = 32  # nested arrays and objects of one frame
+
+_FIELD = re.compile(r"\$\.(\w+)")
+_MISSING = re.compile(r"field `(\w+)`")
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"')
+
+
+class ProtocolError(GreenroomError):
+    """A frame or request that the protocol does not allow.
+
+    Attributes:
+        request_id: The request's id, where it could be read.
+        field: The parameter that is wrong, never its value.
+        is_malformed: The frame is not one JSON object; three in a row end the connection.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        message: str,
+        *,
+        request_id: RequestId = None,
+        field: str | None = None,
+        is_malformed: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.name = name
+        self.request_id = request_id
+        self.field = field
+        self.is_malformed = is_malformed
+
+
+class _Envelope(msgspec.Struct):
+    id: str | int | float | UnsetType | None = UNSET
+    jsonrpc: Any = None
+    method: Any = None
+    params: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+class Call(msgspec.Struct, frozen=True):
+    """One request as decoded; ``session`` is the id it names, if its method names one."""
+
+    id: RequestId
+    request: Request
+    session: SessionID | None = None
+
+
+_envelopes = msgspec.json.Decoder(_Envelope)
+_requests = {name: msgspec.json.Decoder(kind) for name, kind in METHODS.items()}
+
+
+def decode(frame: str) -> Call | None:
+    """Read one frame.
+
+    Returns:
+        The request, or None for a notification, which is ignored.
+
+    Raises:
+        ProtocolError: With the name and the wire error of what is wrong.
+    """
+    raw = _utf8(frame)
+    _check_depth(raw)
+    try:
+        envelope = _envelopes.decode(raw)
+    except msgspec.ValidationError:
+        raise _not_a_request(raw) from None
+    except msgspec.DecodeError:
+        raise _not_json() from None
+    if isinstance(envelope.id, UnsetType):
+        return None
+    if envelope.jsonrpc != "2.0" or not isinstance(envelope.method, str):
+        text = "request: expected jsonrpc 2.0 and a method"
+        raise ProtocolError("invalid_request", text, request_id=envelope.id)
+    decoder = _requests.get(envelope.method)
+    if decoder is None:
+        text = "method: expected one of this protocol"
+        raise ProtocolError("method_not_found", text, request_id=envelope.id)
+    try:
+        request = decoder.decode(envelope.params)
+    except msgspec.ValidationError as exc:
+        found = _FIELD.search(str(exc)) or _MISSING.search(str(exc))
+        raise invalid(found.group(1) if found else "params", envelope.id) from None
+    except msgspec.DecodeError:
+        raise _not_json() from None
+    return _checked(Call(envelope.id, request))
+
+
+def invalid(field: str, request_id: RequestId = None) -> ProtocolError:
+    """The error for a wrong parameter; it names the field and never repeats the value."""
+    return ProtocolError(
+        "invalid_params", f"{field}: expected what the protocol allows", request_id=request_id, field=field
+    )
+
+
+def _not_json() -> ProtocolError:
+    return ProtocolError("parse_error", "frame: expected one JSON object", is_malformed=True)
+
+
+def _not_a_request(raw: bytes) -> ProtocolError:
+    is_object = raw.lstrip(b" \t\r\n").startswith(b"{")
+    text = "frame: expected one JSON-RPC request object"
+    return ProtocolError("invalid_request", text, is_malformed=not is_object)
+
+
+def _utf8(frame: str) -> bytes:
+    try:
+        return frame.encode()
+    except UnicodeEncodeError:
+        raise _not_json() from None
+
+
+def _check_depth(raw: bytes) -> None:
+    """Refuse deep nesting before anything recurses into it; most frames need only the first look."""
+    if raw.count(b"[") + raw.count(b"{") <= MAX_DEPTH:
+        return
+    depth = 0
+    for byte in _STRINGS.sub(b"", raw):
+        if byte in b"[{":
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise _not_json()
+        elif byte in b"]}":
+            depth -= 1
+
+
+def _checked(call: Call) -> Call:
+    """The call with its session id read; refused for what types alone do not say."""
+    match call.request:
+        case SendMessage(content=content, client_id=client_id):
+            if not content.strip() or "\0" in content:
+                raise invalid("content", call.id)
+            if "\0" in client_id:
+                raise invalid("client_id", call.id)
+        case Attach(after_seq=after_seq, epoch=epoch):
+            if isinstance(after_seq, UnsetType) != isinstance(epoch, UnsetType):
+                raise invalid("epoch" if isinstance(epoch, UnsetType) else "after_seq", call.id)
+        case List():
+            _check_times(call.request, call.id)
+        case _:
+            pass
+    text = getattr(call.request, "session", None)
+    if text is None:
+        return call
+    try:
+        return Call(call.id, call.request, SessionID.parse(text))
+    except ValueError:
+        raise invalid("session", call.id) from None
+
+
+def _check_times(request: List, request_id: RequestId) -> None:
+    for field in ("created_after", "created_before"):
+        value = getattr(request, field)
+        if isinstance(value, datetime) and value.tzinfo is None:
+            raise invalid(field, request_id)

@@ -1,0 +1,170 @@
+"""No sequence of calls tells the two stores apart, nor a store opened again from one that stayed open."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from greenroom.persistence import InMemorySessionStore, SQLiteSessionStore
+from greenroom.persistence.errors import DuplicateClientIdError, StoreError
+from greenroom.persistence.ids import SessionID
+from greenroom.persistence.records import (
+    Append,
+    Entry,
+    Message,
+    SessionFacts,
+    SessionFilter,
+    SessionRecord,
+    SessionState,
+    ToolCall,
+    TurnMark,
+)
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from . import hand
+
+IDS = [
+    SessionID("echo", "web", "ann"),
+    SessionID("echo", "web", "b:ob"),
+    SessionID("llm", "mail", "ann", "t%1"),
+]
+sessions = st.sampled_from(IDS)
+small = st.integers(-1, 6)
+texts = st.text(max_size=8)  # may hold NUL, never a lone surrogate: those have a test of their own
+bodies = st.one_of(
+    st.builds(Message, st.sampled_from(["user", "assistant"]), texts),
+    st.builds(
+        Message, st.just("assistant"), texts, st.just((ToolCall("c", "n", "{}"),)), partial=st.booleans()
+    ),
+    st.builds(hand.finished, small, small, will_retry=st.booleans(), usage=st.none() | st.just({"in": 1})),
+)
+client_ids = st.none() | st.sampled_from(["m1", "m2", "m3", "m4"])
+changes = st.fixed_dictionaries(
+    {},
+    optional={
+        "state": st.sampled_from(SessionState),
+        "title": texts,
+        "summary": texts,
+        "tags": st.lists(texts, max_size=2).map(tuple),
+        "custom_data": st.dictionaries(texts, texts, max_size=2),
+        "message_count": st.integers(0, 9),
+        "token_count": st.integers(0, 99),
+        "last_active_at": st.integers(hand.NOW, hand.NOW + 2),
+        "compacted_at": st.none() | st.just(hand.NOW),
+        "pending": st.lists(st.integers(1, 4), max_size=2, unique=True).map(tuple),
+        "turn": st.none() | st.builds(TurnMark, st.just("t1"), st.integers(1, 3), st.just((1,))),
+    },
+)
+drafts = st.lists(
+    st.tuples(bodies, st.integers(0, 30), client_ids, st.none() | st.sampled_from(["t1", "t2"])), max_size=3
+)
+filters = st.builds(
+    SessionFilter,
+    agent_id=st.none() | st.sampled_from(["echo", "llm"]),
+    peer_id=st.none() | st.sampled_from(["ann", "b:ob"]),
+    state=st.none() | st.sampled_from(SessionState),
+    created_after=st.none() | st.just(hand.NOW - 1) | st.just(hand.NOW),
+    limit=st.integers(0, 2),
+    offset=st.integers(0, 2),
+)
+
+
+def plain(answer: object) -> object:
+    """An answer as something that compares by value."""
+    if isinstance(answer, DuplicateClientIdError):
+        return (answer.name, answer.entry)
+    if isinstance(answer, StoreError):
+        return answer.name
+    return answer
+
+
+class TwoStores(RuleBasedStateMachine):
+    """Both stores are asked the same; SQLite is closed and opened at any moment."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.directory = tempfile.TemporaryDirectory()
+        self.path = Path(self.directory.name) / "greenroom.db"
+        self.memory = InMemorySessionStore(max_tokens=40)
+        self.sqlite = SQLiteSessionStore(self.path, max_tokens=40)
+
+    def both(self, method: str, *arguments: Any) -> Any:  # noqa: ANN401 - any method of a store
+        answers: list[Any] = []
+        for store in (self.memory, self.sqlite):
+            try:
+                answer = getattr(store, method)(*arguments)
+            except StoreError as error:
+                answer = plain(error)
+            answers.append([plain(one) for one in answer] if isinstance(answer, list | tuple) else answer)
+        assert answers[0] == answers[1]
+        return answers[0]
+
+    def draft(
+        self, session: SessionID, new: dict[str, Any], entries: list[Any], *, next_epoch: bool
+    ) -> Append:
+        facts = self.memory.facts(session) or hand.facts(id=session)
+        epoch = facts.epoch + next_epoch
+        made = [
+            Entry(seq, epoch, hand.NOW, body, tokens, client_id, turn_id)
+            for seq, (body, tokens, client_id, turn_id) in enumerate(entries, facts.head_seq + 1)
+        ]
+        return hand.append(facts, *made, **{**new, "epoch": epoch})
+
+    @rule(parts=st.lists(st.tuples(sessions, changes, drafts, st.booleans()), max_size=3))
+    def commit(self, parts: list[Any]) -> None:
+        batch = [self.draft(session, new, entries, next_epoch=jump) for session, new, entries, jump in parts]
+        self.both("commit", batch)
+
+    @rule(session=sessions, base=small, key=small)
+    def commit_on_another_head(self, session: SessionID, base: int, key: int) -> None:
+        facts = msgspec.structs.replace(hand.facts(id=session), key=max(key, 0), head_seq=base)
+        self.both("commit", [hand.append(facts, hand.entry(base + 1))])
+
+    @rule(session=sessions, new=changes)
+    def save(self, session: SessionID, new: dict[str, Any]) -> None:
+        facts = self.memory.facts(session) or hand.facts(id=session)
+        self.both("save", SessionRecord(msgspec.structs.replace(facts, **new)))
+
+    @rule(session=sessions)
+    def delete(self, session: SessionID) -> None:
+        self.both("delete", session)
+
+    @rule(session=sessions)
+    def archive(self, session: SessionID) -> None:
+        self.both("archive", session)
+
+    @rule(session=sessions, epoch=small, before=st.none() | small, limit=small)
+    def read_journal(self, session: SessionID, epoch: int, before: int | None, limit: int) -> None:
+        self.both("history", session, epoch, before, limit)
+        self.both("entries", session, epoch, limit)
+        self.both("outcome", session, epoch)
+        self.both("epochs", session, limit)
+        self.both("unfinished", epoch, limit)
+
+    @rule(where=filters)
+    def read_list(self, where: SessionFilter) -> None:
+        self.both("list", where)
+
+    @rule()
+    def reopen(self) -> None:
+        self.sqlite.close()
+        self.sqlite = SQLiteSessionStore(self.path, max_tokens=40)
+
+    @invariant()
+    def hold_the_same(self) -> None:
+        for session in IDS:
+            self.both("load", session)
+            self.both("entries", session, 0, 99)
+        self.both("stats")
+        facts: list[SessionFacts] = self.both("list", SessionFilter())
+        assert len({one.key for one in facts}) == len(facts)
+
+    def teardown(self) -> None:
+        self.sqlite.close()
+        self.directory.cleanup()
+
+
+TestTwoStores = TwoStores.TestCase
+TestTwoStores.settings = settings(max_examples=60, stateful_step_count=20, deadline=None)
