@@ -17,7 +17,8 @@ INSERT_SESSION = (
     f"INSERT INTO session (id, agent_id, channel_id, peer_id, thread_id, {', '.join(MUTABLE_COLUMNS)}) "  # noqa: S608 - constants
     f"VALUES (?, ?, ?, ?, ?, {_PLACES})"
 )
-UPDATE_SESSION = f"UPDATE session SET {_ASSIGNMENTS} WHERE key = ? AND head_seq = ? AND chain = ? AND (head_seq > 0 OR id = ?)"  # noqa: S608 - constants
+_GUARD = "key = ? AND head_seq = ? AND chain = ? AND (head_seq > 0 OR id = ?)"
+UPDATE_SESSION = f"UPDATE session SET {_ASSIGNMENTS} WHERE {_GUARD}"  # noqa: S608 - constants
 
 UNBINDABLE = (UnicodeEncodeError, OverflowError)  # what sqlite3 raises for a value SQLite cannot hold
 

@@ -12,7 +12,6 @@ import cyclopts
 
 from . import exits
 from .terminal import abandon_output, forgive_encodings
-from .version import VERSION
 
 DEBUG_FLAG = "--debug"
 
@@ -47,7 +46,7 @@ def _app() -> cyclopts.App:
     app = cyclopts.App(
         name="greenroom",
         help="An actor-model runtime for conversations. With --debug, errors come with tracebacks.",
-        version=VERSION,
+        version=_version,
         default_parameter=cyclopts.Parameter(negative=""),
         suppress_keyboard_interrupt=False,
     )
@@ -70,6 +69,13 @@ def _app() -> cyclopts.App:
     )
     app.command(sessions)
     return app
+
+
+def _version() -> str:
+    # Looking it up takes a tenth of what `--help` takes, and `--help` does not show it.
+    from .version import VERSION  # noqa: PLC0415
+
+    return VERSION
 
 
 def _flush() -> int:

@@ -53,8 +53,17 @@ class Frame(msgspec.Struct, frozen=True):
         )
 
     def event(self) -> WireEvent | None:
-        """The event it carries, if it does."""
-        return msgspec.json.decode(self.params, type=WireEvent) if self.method == "event" else None
+        """The event it carries, if it does.
+
+        Raises:
+            UnexpectedAnswerError: It claims to, and does not.
+        """
+        if self.method != "event":
+            return None
+        try:
+            return msgspec.json.decode(self.params, type=WireEvent)
+        except msgspec.DecodeError as exc:
+            raise UnexpectedAnswerError(f"the server's event is not understood: {exc}") from exc
 
 
 _frames = msgspec.json.Decoder(Frame)

@@ -131,7 +131,8 @@ class Switchboard:
         if event is None:
             return
         if event.type == "server.draining":
-            self.come_back_after = min(event.data.get("retry_after_ms", 0) / 1000, PATIENCE_LIMIT)
+            wait = event.data.get("retry_after_ms")
+            self.come_back_after = min(wait / 1000, PATIENCE_LIMIT) if isinstance(wait, int | float) else 0.0
             return
         conversation = self._conversations.get(event.session)
         if conversation is not None:

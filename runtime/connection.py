@@ -2,6 +2,7 @@
 
 import enum
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 import trio
@@ -141,7 +142,8 @@ class Connection:
             self.end(4012, "no pong")
         elif silent > self._limits.ping and not self._pinged:
             self._pinged = True
-            self.socket.ping()
+            with suppress(SocketClosedError):  # whoever reads from it learns that
+                self.socket.ping()
 
     def offer(self, event: Event, /) -> None:
         """Queue an event of a session this client is attached to."""
@@ -245,9 +247,7 @@ class Connection:
 
     async def _close(self) -> None:
         """Send what was queued before the end, unless it was the queue that ended it, then say goodbye."""
-        try:
+        with suppress(SocketClosedError):
             while (text := self.outbox.take()) is not None:
-                await self.socket.send(text)
-            await self.socket.close(*self._end)
-        except SocketClosedError:
-            return
+                self.socket.post(text)
+        await self.socket.close(*self._end)

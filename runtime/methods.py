@@ -31,14 +31,14 @@ class Methods:
     Args:
         core: The runtime.
         subscriber: Receives the events of the sessions it attaches to.
-        attached: Called as a subscription begins, before the answer is made.
+        resumed: Called as a subscription begins or ends: deltas dropped before are no longer missed.
     """
 
-    def __init__(self, core: Core, subscriber: Subscriber, attached: Callable[[SessionID], None]) -> None:
+    def __init__(self, core: Core, subscriber: Subscriber, resumed: Callable[[SessionID], None]) -> None:
         self._core = core
         self._manager = SessionManager(core)
         self._subscriber = subscriber
-        self._attached = attached
+        self._resumed = resumed
         self._limits = core.limits
 
     def deliver(self, call: Call, reply: Callable[[Callable[[Any], Any]], Reply[Any]]) -> None:
@@ -94,7 +94,7 @@ class Methods:
         return AttachCommand(self._subscriber, reply, after, request.create)
 
     def _attached_result(self, attached: Attached) -> Any:  # noqa: ANN401
-        self._attached(attached.facts.id)
+        self._resumed(attached.facts.id)
         return attached_result(attached, self._limits.max_tokens)
 
     async def _read_session(self, session: SessionID, request: Detach | History | Info) -> Any:  # noqa: ANN401
@@ -102,6 +102,7 @@ class Methods:
         match request:
             case Detach():
                 self._core.topics.unsubscribe(session, self._subscriber)
+                self._resumed(session)
                 return {}
             case History():
                 return await self._history(facts, request)

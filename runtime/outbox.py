@@ -13,6 +13,8 @@ import msgspec
 from ..actors.events import Event, Resync, TurnDelta
 from ..persistence.ids import SessionID
 
+# Deltas are joined only for a peer that lags: one that keeps up is shown each piece as the agent said it.
+JOIN_ABOVE: Final = 16 * 1024  # bytes queued
 # A joined delta grows to this many bytes and no further, so that no client meets a frame of an odd size.
 JOIN_BYTES: Final = 64 * 1024
 
@@ -34,7 +36,7 @@ class _Frame:
 class Outbox:
     """Frames for one connection, first in, first out, in at most ``limit`` bytes of UTF-8.
 
-    Deltas of a turn that follow one another are joined while they wait. When they do not fit they are
+    Deltas of a turn that follow one another are joined while the queue is long. When they do not fit they are
     dropped and a ``resync`` takes their place; no more of the session's are taken until ``resumed``.
     ``render`` must write text as msgspec writes JSON strings: a joined delta is charged by that.
 
@@ -49,6 +51,7 @@ class Outbox:
         self.size = 0
         self.overflowed = False
         self._render = render
+        self._lagging = min(JOIN_ABOVE, limit // 4)
         self._queue: deque[_Frame] = deque()
         self._joinable: dict[SessionID, _Frame] = {}
         self._wave = 0  # a reply ends it: no later text may move in front of a reply
@@ -131,7 +134,7 @@ class Outbox:
 
     def _join(self, event: Event, data: TurnDelta) -> bool:
         frame = self._joinable.get(event.session)
-        if frame is None or frame.delta is None or frame.wave != self._wave:
+        if frame is None or frame.delta is None or frame.wave != self._wave or self.size < self._lagging:
             return False
         first = frame.delta.data
         if not isinstance(first, TurnDelta) or frame.delta.epoch != event.epoch:

@@ -167,4 +167,4 @@ class TwoStores(RuleBasedStateMachine):
 
 
 TestTwoStores = TwoStores.TestCase
-TestTwoStores.settings = settings(max_examples=60, stateful_step_count=20, deadline=None)
+TestTwoStores.settings = settings(max_examples=40, stateful_step_count=15, deadline=None)

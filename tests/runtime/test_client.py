@@ -11,7 +11,12 @@ import trio
 from greenroom.actors.events import QueueChanged, TurnDelta
 from greenroom.runtime.client import Client, open_client
 from greenroom.runtime.client_conversation import INBOX_LIMIT, Conversation
-from greenroom.runtime.client_errors import ClientClosedError, OutcomeUnknownError, RequestError
+from greenroom.runtime.client_errors import (
+    ClientClosedError,
+    OutcomeUnknownError,
+    RequestError,
+    UnexpectedAnswerError,
+)
 from greenroom.runtime.client_events import HeardMessage, Snapshot, TurnEnded
 from greenroom.runtime.dial import ConnectError
 from websockets.exceptions import ConnectionClosed
@@ -276,6 +281,46 @@ async def test_the_text_of_a_running_turn_has_no_hole_and_no_repeat_over_a_recon
         await server.publish(S, "turn.delta", last, durable=False)
         assert await anext(conversation) == TurnDelta("t", 8, "three")
         assert conversation.turn_text == "one two three"
+
+
+async def test_reads_come_back_decoded(server: ScriptedServer) -> None:
+    async def sessions(connection: ServerConnection, frame: dict[str, Any]) -> None:
+        await answer(connection, frame, {"sessions": [], "more": False})
+
+    server.say_once("session.list", sessions)
+    async with open_client(server.url) as client:
+        await client.send(S, "one")
+        page = await client.history(S, before_seq=9, limit=5)
+        assert [(message.seq, message.content) for message in page.messages] == [(1, "one")]
+        assert not page.more
+        assert await client.list(limit=3, agent_id="echo") == {"sessions": [], "more": False}
+        assert "at" in await client.info(S)
+        assert "at" in await client.request("session.info", {"session": S})
+    assert server.params("session.history") == [{"session": S, "limit": 5, "before_seq": 9}]
+    assert server.params("session.list") == [{"agent_id": "echo", "limit": 3, "offset": 0}]
+
+
+@pytest.mark.parametrize(
+    "words", ["nonsense", "[]", '{"id": 2, "result": {}}', '{"method":"event","params":7}', b"binary"]
+)
+async def test_a_server_that_speaks_another_protocol_is_left_for_good(
+    server: ScriptedServer, words: str | bytes
+) -> None:
+    async def babble(connection: ServerConnection, _frame: dict[str, Any]) -> None:
+        await connection.send(words)
+        await connection.aclose(4501)
+
+    server.say_once("stats", babble)
+    async with open_client(server.url) as client:
+        with pytest.raises(ClientClosedError):
+            await client.stats()
+
+
+async def test_an_answer_of_another_shape_is_told_as_such(server: ScriptedServer) -> None:
+    server.say_once("message.send", lambda connection, frame: answer(connection, frame, {"seq": "one"}))
+    async with open_client(server.url) as client:
+        with pytest.raises(UnexpectedAnswerError, match=r"message\.send"):
+            await client.send(S, "hello")
 
 
 async def test_a_busy_server_is_asked_again_with_the_same_client_id(server: ScriptedServer) -> None:

@@ -27,6 +27,13 @@ def message(seq: int, content: str = "hello", *, session: SessionID = A) -> Even
     return Event(session, "1", 0, Entry(seq, 1, 0, Message("user", content)))
 
 
+def behind_a_queue(limit: int = 10_000) -> Outbox:
+    """An outbox of a peer that lags, so that deltas are joined; the first frame is not of interest."""
+    outbox = Outbox(limit, render)
+    outbox.put("x" * (limit // 4))
+    return outbox
+
+
 def drain(outbox: Outbox) -> list[str]:
     return list(iter(outbox.take, None))
 
@@ -48,16 +55,23 @@ def test_frames_come_out_in_the_order_they_went_in() -> None:
 
 
 def test_deltas_that_follow_one_another_become_one_frame() -> None:
-    outbox = Outbox(10_000, render)
+    outbox = behind_a_queue()
     for offset, text in ((0, "über"), (4, " 👩‍👩 "), (9, '"\n\x00')):
         outbox.offer(delta(offset, text))
     whole = render(delta(0, 'über 👩‍👩 "\n\x00'))
-    assert outbox.size == len(whole.encode())
-    assert drain(outbox) == [whole]
+    assert outbox.size == 2500 + len(whole.encode())
+    assert drain(outbox)[1:] == [whole]
+
+
+def test_a_client_that_keeps_up_is_shown_each_delta_as_it_was_said() -> None:
+    outbox = Outbox(10_000, render)
+    for offset, text in ((0, "hello "), (6, "big "), (10, "world")):
+        outbox.offer(delta(offset, text))
+    assert deltas(drain(outbox)) == [(0, "hello "), (6, "big "), (10, "world")]
 
 
 def test_deltas_of_two_sessions_join_each_with_their_own() -> None:
-    outbox = Outbox(10_000, render)
+    outbox = behind_a_queue()
     for offset in range(3):
         outbox.offer(delta(offset, "a"))
         outbox.offer(delta(offset, "b", session=B))
@@ -65,7 +79,7 @@ def test_deltas_of_two_sessions_join_each_with_their_own() -> None:
 
 
 def test_text_never_moves_across_another_frame_of_its_session_or_a_reply() -> None:
-    outbox = Outbox(10_000, render)
+    outbox = behind_a_queue()
     outbox.offer(delta(0, "a"))
     outbox.offer(Event(A, "1", 0, QueueChanged(())))
     outbox.offer(delta(1, "b"))
@@ -73,11 +87,11 @@ def test_text_never_moves_across_another_frame_of_its_session_or_a_reply() -> No
     outbox.offer(delta(2, "c"))
     frames = drain(outbox)
     assert deltas(frames) == [(0, "a"), (1, "b"), (2, "c")]
-    assert frames[3] == "reply"
+    assert frames[4] == "reply"
 
 
 def test_deltas_of_another_turn_epoch_or_offset_are_not_joined() -> None:
-    outbox = Outbox(10_000, render)
+    outbox = behind_a_queue()
     outbox.offer(delta(0, "a"))
     outbox.offer(delta(2, "b"))
     outbox.offer(delta(3, "c", turn="t2"))
