@@ -1,6 +1,7 @@
 """The live context of one session: its newest messages within a token budget."""
 
 from collections import deque
+from collections.abc import Collection
 
 from ..persistence.records import Entry, Message
 
@@ -22,6 +23,10 @@ class LiveContext:
         while self._tokens > self._budget and len(self._entries) > 1:
             self._tokens -= self._entries.popleft().tokens
 
-    def until(self, seq: int) -> tuple[Message, ...]:
-        """The messages up to and including ``seq``."""
-        return tuple(e.body for e in self._entries if e.seq <= seq and isinstance(e.body, Message))
+    def before(self, head: int, pending: Collection[int]) -> tuple[Message, ...]:
+        """The messages up to ``head`` but for the ``pending`` ones: those have turns of their own."""
+        return tuple(
+            e.body
+            for e in self._entries
+            if e.seq <= head and e.seq not in pending and isinstance(e.body, Message)
+        )

@@ -35,6 +35,11 @@ class Mailbox(Generic[C]):
         """How many commands wait."""
         return len(self._waiting) + len(self._control)
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether the actor has ended."""
+        return self._closed
+
     def put(self, command: C) -> None:
         """Add a command at the end.
 
@@ -82,18 +87,14 @@ class Mailbox(Generic[C]):
                 commands.append(lane.popleft())
         return commands
 
-    def empty(self) -> list[C]:
-        """Hand over everything waiting."""
-        left = [*self._control, *self._waiting]
-        self._control.clear()
-        self._waiting.clear()
-        return left
-
     def close(self) -> list[C]:
         """Refuse further commands and hand over those still waiting; idempotent."""
         self._closed = True
         self._wake()
-        return self.empty()
+        left = [*self._control, *self._waiting]
+        self._control.clear()
+        self._waiting.clear()
+        return left
 
     def _check_open(self) -> None:
         if self._closed:

@@ -31,6 +31,7 @@ class Place:
 
     def __init__(self, session: SessionID, capacity: int) -> None:
         self.id = session
+        self._capacity = capacity
         self.mailbox: Mailbox[Command] = Mailbox(capacity)
         self.actor: Session | None = None
         self.restarts = Restarts()
@@ -39,9 +40,20 @@ class Place:
     @property
     def is_working(self) -> bool:
         """Whether commands wait here or are being carried out."""
-        if self.is_resting:
+        if self.is_resting or self.mailbox.is_closed:
             return False
         return self.actor is None or self.actor.is_working or self.mailbox.depth > 0
+
+    def rest(self) -> list[Command]:
+        """Begin a quarantine; the commands that wait here.
+
+        The mailbox is replaced by an open one: a turn of the crashed actor may still post its end, and must
+        learn that nobody takes it.
+        """
+        self.is_resting = True
+        left = self.mailbox.close()
+        self.mailbox = Mailbox(self._capacity)
+        return left
 
 
 class Registry:
@@ -95,4 +107,5 @@ class Registry:
                 # All it knows is stored and it writes no more: its next command starts it from the store.
                 self.remove(place)
                 return True
+            self._places.move_to_end(place.id)  # at work, so in use; the next look meets others
         return False

@@ -9,7 +9,7 @@ import msgspec
 from ..persistence.ids import SessionID
 
 
-class SessionCrashed(msgspec.Struct, frozen=True, tag=True):
+class SessionCrashed(msgspec.Struct, frozen=True):
     """A session's actor failed and is started again from the store."""
 
     session: SessionID
@@ -17,14 +17,14 @@ class SessionCrashed(msgspec.Struct, frozen=True, tag=True):
     where: str
 
 
-class SessionQuarantined(msgspec.Struct, frozen=True, tag=True):
+class SessionQuarantined(msgspec.Struct, frozen=True):
     """A session's actor failed too often and is left alone for ``seconds``."""
 
     session: SessionID
     seconds: float
 
 
-class AgentFailed(msgspec.Struct, frozen=True, tag=True):
+class AgentFailed(msgspec.Struct, frozen=True):
     """An agent raised; its turn was finished with an error."""
 
     session: SessionID
@@ -33,7 +33,7 @@ class AgentFailed(msgspec.Struct, frozen=True, tag=True):
     where: str
 
 
-class AgentWouldNotStop(msgspec.Struct, frozen=True, tag=True):
+class AgentWouldNotStop(msgspec.Struct, frozen=True):
     """An agent was told to stop and has not ended; whatever it says now is dropped."""
 
     session: SessionID
@@ -41,7 +41,7 @@ class AgentWouldNotStop(msgspec.Struct, frozen=True, tag=True):
     agent: str
 
 
-class CommitFailed(msgspec.Struct, frozen=True, tag=True):
+class CommitFailed(msgspec.Struct, frozen=True):
     """The store refused a batch; nothing of it was acked."""
 
     appends: int

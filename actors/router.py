@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from ..persistence.ids import SessionID
 from .commands import Barrier, Command
-from .errors import BusyError, GreenroomError, ShuttingDownError
+from .errors import BusyError, GreenroomError, QuarantinedError, ShuttingDownError
 from .registry import Registry
 from .reply import Reply, ReplySlot
 from .supervisor import Supervisor
@@ -47,7 +47,8 @@ class Router:
         """Start a session that has work left; False if there is no room for it now."""
         if not self._is_draining:
             try:
-                self._supervisor.place_for(session)
+                with suppress(QuarantinedError):  # it rests; its first command after that starts it
+                    self._supervisor.place_for(session)
             except BusyError:
                 return False
         return True

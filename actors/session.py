@@ -231,17 +231,20 @@ class Session:
 
     def _begin(self, effect: Begin) -> None:
         messages = tuple(e.body for e in effect.entries if isinstance(e.body, Message))
-        last = effect.mark.message_seqs[-1]
+        seqs = effect.mark.message_seqs
+        head = self._state.facts.head_seq if self._state.facts else 0
+        pending = frozenset(entry.seq for entry in self._state.pending)
         self._turn = Turn(
             self.id,
             effect.mark.turn_id,
             effect.mark.attempt,
             messages,
-            context=lambda: self._context.until(last),
+            # Its own messages come last: they may lie before the answer to the one ahead of them.
+            context=lambda: (*self._context.before(head, pending), *messages),
             tell=lambda offset, text: self._publish(TurnDelta(effect.mark.turn_id, offset, text)),
             max_bytes=self._around.content_bytes,
         )
-        self._publish(TurnStarted(effect.mark.turn_id, effect.mark.message_seqs))
+        self._publish(TurnStarted(effect.mark.turn_id, seqs))
         self._around.turns.start(self._turn, self._mailbox)
 
     def _learn(self, entry: Entry) -> None:

@@ -49,11 +49,8 @@ class Supervisor:
 
     async def _keep_alive(self, place: Place) -> None:
         while True:
-            actor = Session(place.id, place.mailbox, self._around)
             try:
-                await actor.recover()
-                place.actor = actor
-                await actor.run(retire=lambda: self._retire(place))
+                await self._live(place)
             except UnavailableError as exc:
                 _refuse(self._registry.remove(place), exc)
                 return
@@ -64,8 +61,16 @@ class Supervisor:
                 await trio.sleep(delay)
             else:
                 return
-            finally:
-                place.actor = None
+
+    async def _live(self, place: Place) -> None:
+        actor = Session(place.id, place.mailbox, self._around)
+        try:
+            await actor.recover()
+            place.actor = actor
+            await actor.run(retire=lambda: self._retire(place))
+        finally:
+            # Before any wait for the next run: a dead actor would look quiet, and its place be given away.
+            place.actor = None
 
     def _crashed(self, place: Place, error: Exception) -> float | None:
         self._around.report(SessionCrashed(place.id, *describe(error)))
@@ -74,8 +79,7 @@ class Supervisor:
         if delay is None:
             left = place.restarts.remaining(at)
             self._around.report(SessionQuarantined(place.id, left))
-            place.is_resting = True
-            _refuse(place.mailbox.empty(), _quarantined(place.id, left))
+            _refuse(place.rest(), _quarantined(place.id, left))
         return delay
 
     def _retire(self, place: Place) -> None:

@@ -62,7 +62,7 @@ class Turn:
 
     @property
     def context(self) -> tuple[Message, ...]:
-        """The conversation up to this turn's messages, newest that fit the token budget, oldest first."""
+        """What was said before, oldest first, as far as the token budget goes; then this turn's messages."""
         if self._context is None:
             self._context = self._read_context()
         return self._context
@@ -134,18 +134,18 @@ async def run_agent(agent: Agent, turn: Turn, timeout: float) -> Outcome:  # noq
     """Run an agent to its end, its failure, its time limit (seconds), or the turn's `stop`."""
     turn.scope.deadline = trio.current_time() + timeout
     outcome = Outcome("end_turn")
-    with turn.scope:
-        try:
+    # The guard stands outside the scope: an agent with a nursery of its own may fail while it is cancelled,
+    # and only the scope can take the cancellation out of the group that it raises then.
+    try:
+        with turn.scope:
             if agent.run is not None:
                 await agent.run(turn)
-        except TurnTooLongError as exc:
-            outcome = Outcome("max_tokens", TurnError(exc.name, str(exc)))
-        except Exception as exc:  # noqa: BLE001 - an agent is the host's code: its failure ends its turn only
-            error = TurnError(
-                "agent_failed", f"agent {agent.name}: expected an answer, met {type(exc).__name__}"
-            )
-            outcome = Outcome("error", error, describe(exc))
+    except TurnTooLongError as exc:
+        outcome = Outcome("max_tokens", TurnError(exc.name, str(exc)))
+    except Exception as exc:  # noqa: BLE001 - an agent is the host's code: its failure ends its turn only
+        error = TurnError("agent_failed", f"agent {agent.name}: expected an answer, met {type(exc).__name__}")
+        outcome = Outcome("error", error, describe(exc))
     if turn.scope.cancelled_caught:
-        outcome = Outcome(turn.stopped_as or "timeout")
+        outcome = Outcome(turn.stopped_as or "timeout", failure=outcome.failure)
     turn.close()
     return outcome

@@ -8,6 +8,7 @@ capacity of its own: a session has at most one append in flight, so it holds at 
 import queue
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 import msgspec
 import trio
@@ -20,7 +21,6 @@ from .reply import ReplySlot
 from .reports import CommitFailed, Reporter, describe
 
 MAX_BATCH = 1024  # appends; bounds how long the first of a batch waits for its commit
-CLOSE_DEADLINE = 5.0  # seconds for the last commits and the checkpoint
 
 
 class Committed(msgspec.Struct, frozen=True):
@@ -101,8 +101,7 @@ class Writer:
             else:
                 self._store.close()
                 self._thread_ended.set()
-        with trio.move_on_after(CLOSE_DEADLINE, shield=True):
-            await self._thread_ended.wait()
+        await self._thread_ended.wait()
 
     def _work(self, token: trio.lowlevel.TrioToken) -> None:
         jobs: list[_Job] = []
@@ -116,10 +115,9 @@ class Writer:
                 if is_last:
                     break
             self._store.close()
-        except BaseException as exc:  # noqa: BLE001 - a dying thread must not leave its askers waiting
-            self._failure = exc
-            self._is_closed = True
-            self._fail_all(token, jobs)
+        # Of whatever kind: a dying thread must not leave its askers waiting; it is raised in `run`.
+        except BaseException as exc:  # noqa: ASYNC103, BLE001 - no Cancelled comes to a thread
+            _soon(token, self._fail, exc, jobs)
         finally:
             _soon(token, self._thread_ended.set)
 
@@ -169,12 +167,17 @@ class Writer:
             else:
                 job.slot.resolve(answer)
 
-    def _fail_all(self, token: trio.lowlevel.TrioToken, jobs: list[_Job]) -> None:
-        self._gather(jobs)
+    def _fail(self, failure: BaseException, jobs: list[_Job]) -> None:
+        """Answer everyone. Runs on the event loop, as `append` does: none can slip in behind the last."""
+        self._failure = failure
+        self._is_closed = True
+        with suppress(queue.Empty):
+            while (job := self._jobs.get_nowait()) is not None:
+                jobs.append(job)
         lost = StoreUnavailableError(
             "writer: expected a commit, met the writer's end; the outcome is unknown"
         )
-        _soon(token, self._deliver, jobs, [lost] * len(jobs))
+        self._deliver(jobs, [lost] * len(jobs))
 
 
 def _soon(token: trio.lowlevel.TrioToken, call: Callable[..., None], *args: object) -> None:

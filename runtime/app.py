@@ -3,8 +3,8 @@
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator, Callable, Generator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack
 from typing import Final
 
 import trio
@@ -18,7 +18,7 @@ from .http.listener import make_app, serve_http
 from .manager import open_store
 from .observability import log_report
 
-EXIT_GRACE: Final = 5.0  # seconds beyond the drain in which the process must be gone, whoever will not stop
+EXIT_GRACE: Final = 4.5  # seconds beyond the drain in which the process must be gone, whoever will not stop
 
 
 async def serve(config: Config, *, announce: Callable[[str, str], None]) -> None:
@@ -34,7 +34,7 @@ async def serve(config: Config, *, announce: Callable[[str, str], None]) -> None
         StoreOpenError: The database cannot be used.
         WriterFailedError: In a group, if writing has become impossible while running.
     """
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    with ExitStack() as on_exit, trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         agent = find_agent(config.agent)
         ws_listeners = await bind(config.host, config.port)
         http_listeners = await bind(config.host, config.http_port)
@@ -45,16 +45,16 @@ async def serve(config: Config, *, announce: Callable[[str, str], None]) -> None
             async with trio.open_nursery() as nursery:
                 await nursery.start(gateway.run, ws_listeners)
                 app = make_app(lambda: not core.router.is_draining)
-                await nursery.start(serve_http, app, http_listeners[0])
+                await nursery.start(serve_http, app, http_listeners, log_report)
                 announce(
                     url("ws", config.host, port_of(ws_listeners), "/v1"), url("http", config.host, http_port)
                 )
                 await anext(signals)
-                with _last_resort(config.limits.drain + EXIT_GRACE):
-                    nursery.start_soon(_hurry_on_signal, signals, core)
-                    gateway.stop_accepting()
-                    await core.stop()
-                    await gateway.close_all()
+                on_exit.callback(_last_resort(config.limits.drain + EXIT_GRACE).cancel)
+                nursery.start_soon(_hurry_on_signal, signals, core)
+                gateway.stop_accepting()
+                await core.stop()
+                await gateway.close_all()
                 nursery.cancel_scope.cancel(reason="drained")
 
 
@@ -63,10 +63,9 @@ async def _hurry_on_signal(signals: AsyncIterator[int], core: Core) -> None:
         core.hurry()
 
 
-@contextmanager
-def _last_resort(seconds: float) -> Generator[None]:
-    """Leave the process from a thread if its event loop cannot."""
+def _last_resort(seconds: float) -> threading.Timer:
+    """Leave the process from a thread if its event loop cannot: an agent that shields itself holds it."""
     timer = threading.Timer(seconds, os._exit, [70])
     timer.daemon = True
     timer.start()
-    yield
+    return timer

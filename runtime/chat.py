@@ -5,8 +5,10 @@ import getpass
 import os
 import sys
 import uuid
-from collections.abc import AsyncIterator, Generator
+from collections import deque
+from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Self
 
 import trio
 
@@ -73,7 +75,7 @@ async def _speak(
     client: Client, session: str, screen: Screen, unanswered: "_Unanswered", *, plain: bool
 ) -> None:
     """Send what is typed until it ends, then wait for the answers."""
-    async for line in _lines():
+    async for line in _Lines():
         if line == "/quit":
             return
         client_id = uuid.uuid4().hex
@@ -88,21 +90,38 @@ async def _speak(
     await unanswered.none()
 
 
-async def _lines() -> AsyncIterator[str]:
+class _Lines:
     """The lines of standard input, without blank ones.
 
     Read below Python's own buffer, whose lock a thread waiting in it would hold when the interpreter ends.
     """
-    waiting = b""
-    while data := await trio.to_thread.run_sync(_read_some, abandon_on_cancel=True):
-        *whole, waiting = (waiting + data).split(b"\n")
-        if len(waiting) >= LINE_LIMIT:
-            whole, waiting = [*whole, waiting], b""
-        for line in whole:
-            if line.strip():
-                yield line.decode(errors="replace").rstrip("\r")
-    if waiting.strip():
-        yield waiting.decode(errors="replace")
+
+    def __init__(self) -> None:
+        self._whole: deque[bytes] = deque()
+        self._rest = b""
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> str:
+        while True:
+            while self._whole:
+                if line := self._whole.popleft().strip(b"\r\n"):
+                    text = line.decode(errors="replace")
+                    if text.strip():
+                        return text
+            await self._read()
+
+    async def _read(self) -> None:
+        """Take in what is there; the end of input ends an unfinished line, and after that the lines."""
+        data = await trio.to_thread.run_sync(_read_some, abandon_on_cancel=True)
+        if not data and not self._rest:
+            raise StopAsyncIteration
+        *whole, self._rest = (self._rest + data).split(b"\n")
+        self._whole.extend(whole)
+        if not data or len(self._rest) >= LINE_LIMIT:
+            self._whole.append(self._rest)
+            self._rest = b""
 
 
 def _read_some() -> bytes:

@@ -41,7 +41,6 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         send: Seconds a peer may leave its outbound bytes untouched.
         ping: Seconds between pings.
         pong: Seconds a pinged peer may stay silent.
-        close: Seconds for the closing handshake.
         drain: Seconds that running turns get when the server ends.
         turn: Seconds one turn may take.
         stop_grace: Seconds a cancelled agent gets to end.
@@ -61,7 +60,6 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     send: Seconds = 10.0
     ping: Seconds = 20.0
     pong: Seconds = 20.0
-    close: Seconds = 2.0
     drain: Seconds = 5.0
     turn: Seconds = 600.0
     stop_grace: Seconds = 1.0

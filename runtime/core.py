@@ -23,6 +23,7 @@ from .config import Limits
 from .tokens import TokenCounter
 
 SETTLE_DEADLINE = 1.0  # seconds for commands already delivered to take effect when the runtime stops
+CLOSE_DEADLINE = 5.0  # seconds for the last commits and the checkpoint
 PAGE = 100  # sessions with unfinished work read at a time
 PAUSE = 0.1  # seconds before trying again to start a session for which there was no room
 
@@ -39,6 +40,7 @@ class Core:
         topics: Who listens to which session.
         registry: The live sessions.
         writer: The persistence actor.
+        tokens: Counts the tokens of what is written.
     """
 
     limits: Limits
@@ -48,6 +50,7 @@ class Core:
     topics: Topics
     registry: Registry
     writer: Writer
+    tokens: TokenCounter
     _around: Surroundings
     _patience: trio.CancelScope
     _is_stopping: bool = False
@@ -86,12 +89,13 @@ async def open_core(
     Raises:
         WriterFailedError: In a group, if writing has become impossible.
     """
-    writer = Writer(store, TokenCounter(), report)
+    tokens = TokenCounter()
+    writer = Writer(store, tokens, report)
     async with trio.open_nursery() as core_nursery:
         await core_nursery.start(writer.run)
         try:
             async with trio.open_nursery() as sessions, trio.open_nursery() as turns:
-                core = _wire(store, writer, agent, limits, report, sessions, turns)
+                core = _wire(store, writer, tokens, agent, limits, report, sessions, turns)
                 if agent.run is not None:
                     sessions.start_soon(_resume_unfinished, core)
                 try:
@@ -102,7 +106,8 @@ async def open_core(
                     turns.cancel_scope.cancel(reason="the runtime has stopped")
                     sessions.cancel_scope.cancel(reason="the runtime has stopped")
         finally:
-            await writer.close()
+            with trio.move_on_after(CLOSE_DEADLINE, shield=True):
+                await writer.close()
 
 
 def _longest_stop(limits: Limits) -> float:
@@ -112,6 +117,7 @@ def _longest_stop(limits: Limits) -> float:
 def _wire(  # noqa: PLR0913, PLR0917 - called once, right above
     store: SessionStore,
     writer: Writer,
+    tokens: TokenCounter,
     agent: Agent,
     limits: Limits,
     report: Reporter,
@@ -144,6 +150,7 @@ def _wire(  # noqa: PLR0913, PLR0917 - called once, right above
         topics=topics,
         registry=registry,
         writer=writer,
+        tokens=tokens,
         _around=around,
         _patience=trio.CancelScope(),
     )

@@ -6,6 +6,7 @@ import trio
 
 from ..actors.reports import Reporter, describe
 from ..actors.surroundings import now
+from .bind import url
 from .config import Config
 from .connection import Connection, Phase
 from .core import Core
@@ -31,7 +32,7 @@ class Gateway:
     """
 
     def __init__(self, config: Config, core: Core, http_port: int, report: Reporter) -> None:
-        own = (f"http://{host}:{http_port}" for host in (config.host, "localhost", "127.0.0.1"))
+        own = (url("http", host, http_port) for host in (config.host, "localhost", "127.0.0.1"))
         limits = config.limits
         self._policy = HandshakePolicy(frozenset((*own, *config.origins)))
         self._socket_limits = SocketLimits(
@@ -48,6 +49,7 @@ class Gateway:
         self._sender = Sender()
         self._connections: dict[Connection, None] = {}
         self._accepting = trio.CancelScope()
+        self._visited = trio.Event()
 
     async def run(
         self,
@@ -59,6 +61,7 @@ class Gateway:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._sender.run)
             nursery.start_soon(self._watch)
+            nursery.start_soon(self._warm_up)
             with self._accepting:
                 await trio.serve_listeners(
                     self._handle, listeners, handler_nursery=nursery, task_status=task_status
@@ -92,11 +95,20 @@ class Gateway:
 
     async def _serve(self, connection: Connection) -> None:
         self._connections[connection] = None
+        self._visited.set()
         try:
             await connection.serve()
         finally:
             del self._connections[connection]
             connection.ended.set()
+
+    async def _warm_up(self) -> None:
+        """Load the token ranks when the first client comes.
+
+        Not before, since an idle server needs none; not with the first message, which would wait for them.
+        """
+        await self._visited.wait()
+        await trio.to_thread.run_sync(self._core.tokens, "the first count loads them")
 
     async def _watch(self) -> None:
         expected = trio.current_time()

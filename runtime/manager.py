@@ -158,7 +158,7 @@ class SessionManager:
         )
 
     async def stop(self) -> None:
-        """Refuse further work, let running turns end or cut them off, and store what they said; idempotent."""
+        """Refuse further work, let running turns end or cut them off, store what they said; idempotent."""
         await self._core.stop()
 
 

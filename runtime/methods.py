@@ -154,7 +154,8 @@ def _microseconds(value: datetime | UnsetType) -> int | None:
 def _epoch_number(epoch: str | UnsetType, facts: SessionFacts) -> int:
     if isinstance(epoch, UnsetType):
         return facts.epoch
-    number, _, tag = epoch.partition("-")
-    if tag != facts.tag or not number.isdecimal() or not 1 <= int(number) <= facts.epoch:
+    digits, _, _ = epoch.partition("-")
+    number = int(digits) if digits.isdecimal() else 0
+    if epoch != f"{number}-{facts.tag}" or not 1 <= number <= facts.epoch:
         raise invalid("epoch")
-    return int(number)
+    return number

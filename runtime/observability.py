@@ -5,6 +5,7 @@ import logging
 import msgspec
 
 from ..actors.reports import SessionQuarantined
+from ..persistence.ids import SessionID
 
 _log = logging.getLogger("greenroom")
 
@@ -12,4 +13,8 @@ _log = logging.getLogger("greenroom")
 def log_report(report: msgspec.Struct) -> None:
     """Log a report as one line of JSON, which escapes every line break and control character."""
     level = logging.ERROR if isinstance(report, SessionQuarantined) else logging.WARNING
-    _log.log(level, "%s", msgspec.json.encode(report, enc_hook=str).decode())
+    facts = {
+        key: str(value) if isinstance(value, SessionID) else value
+        for key, value in msgspec.structs.asdict(report).items()
+    }
+    _log.log(level, "%s", msgspec.json.encode({"event": type(report).__name__, **facts}).decode())

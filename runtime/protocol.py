@@ -17,7 +17,8 @@ MAX_DEPTH = 32  # nested arrays and objects of one frame
 
 _FIELD = re.compile(r"\$\.(\w+)")
 _MISSING = re.compile(r"field `(\w+)`")
-_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"')
+# One pass over any bytes: a string that never ends is taken to the end, and no step is tried twice.
+_STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 
 
 class ProtocolError(GreenroomError):

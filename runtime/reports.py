@@ -3,7 +3,7 @@
 import msgspec
 
 
-class ConnectionFailed(msgspec.Struct, frozen=True, tag=True):
+class ConnectionFailed(msgspec.Struct, frozen=True):
     """Serving one connection failed through a fault of ours; the others go on."""
 
     error: str

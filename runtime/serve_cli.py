@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NoReturn, cast
+from typing import NoReturn
 
 from .config_sources import load_config
 from .terminal import abandon_output
@@ -49,10 +49,8 @@ def serve(  # noqa: PLR0913  # one parameter per option
     }
     try:
         _serve(config, flags, as_json=json)
-    except BaseException as exc:
-        if not _is_interrupt(exc):
-            raise
-        # SIGTERM or SIGINT before the server listened for them: there was nothing to drain.
+    except* KeyboardInterrupt:
+        pass  # SIGTERM or SIGINT before the server listened for them: there was nothing to drain
 
 
 def _serve(file: Path | None, flags: Mapping[str, object], *, as_json: bool) -> None:
@@ -69,13 +67,6 @@ def _serve(file: Path | None, flags: Mapping[str, object], *, as_json: bool) -> 
 
 def _leave(_signal: int, _frame: object) -> NoReturn:
     raise KeyboardInterrupt
-
-
-def _is_interrupt(error: BaseException) -> bool:
-    if isinstance(error, BaseExceptionGroup):
-        _, others = cast("BaseExceptionGroup[BaseException]", error).split(KeyboardInterrupt)
-        return others is None
-    return isinstance(error, KeyboardInterrupt)
 
 
 def _announce(db: str, ws_url: str, http_url: str, *, as_json: bool) -> None:

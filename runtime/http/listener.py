@@ -1,20 +1,28 @@
-"""The door for hypercorn and starlette: the HTTP listener, with what a supervisor of processes asks for."""
+"""The door for hypercorn and starlette: the HTTP listener, with what a supervisor of processes asks for.
 
-import os
-from collections.abc import Awaitable, Callable
-from functools import partial
-from typing import cast
+The accept loop is ours: hypercorn's own runs every connection in one nursery without a guard, where a single
+request that its parsers do not foresee ends the server.
+"""
 
-import hypercorn.config
-import hypercorn.trio
+from collections.abc import Callable
+from typing import Any, Final, cast
+
 import trio
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.config import Config
+from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import ConnectionState
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-# Typed by us: its own type of an application has parameters that it leaves open.
-_serve = cast("Callable[..., Awaitable[None]]", hypercorn.trio.serve)  # pyright: ignore[reportUnknownMemberType]
+from ...actors.reports import Reporter, describe
+from ..reports import ConnectionFailed
+from ..tap import cut
+
+LIFETIME: Final = 60.0  # seconds of one connection, whatever it does: probes are short
 
 
 def make_app(is_ready: Callable[[], bool]) -> Starlette:
@@ -32,23 +40,35 @@ def make_app(is_ready: Callable[[], bool]) -> Starlette:
 
 async def serve_http(
     app: Starlette,
-    listener: trio.SocketListener,
+    listeners: list[trio.SocketListener],
+    report: Reporter,
     *,
-    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    task_status: trio.TaskStatus[list[trio.SocketListener]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve the application on a bound socket until cancelled."""
-    config = hypercorn.config.Config()
-    # Hypercorn takes over the descriptor that it is given, so it gets one of its own.
-    config.bind = [f"fd://{os.dup(listener.socket.fileno())}"]
+    """Serve the application on bound listeners until cancelled, and close them."""
+    config = Config()
     config.accesslog = None
     config.errorlog = None
-    config.graceful_timeout = 1.0
     config.include_server_header = False
+    wrapped = ASGIWrapper(cast("Any", app))  # the two libraries spell the same ASGI types differently
+    context = WorkerContext(None)
 
+    async def handle(stream: trio.SocketStream) -> None:
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_cut_in_the_end, stream)
+                # Its parameter says TLS only, its code takes both.
+                await TCPServer(wrapped, config, context, ConnectionState({}), cast("Any", stream)).run()
+                nursery.cancel_scope.cancel(reason="the connection has ended")
+        except* Exception as group:  # noqa: BLE001 - the guard: one connection's fault is not the others'
+            report(ConnectionFailed(*describe(group)))
+
+    await trio.serve_listeners(handle, listeners, task_status=task_status)
+
+
+async def _cut_in_the_end(stream: trio.SocketStream) -> None:
+    """End the connection when its time is over, or when it is cancelled: hypercorn shields its sending."""
     try:
-        async with trio.open_nursery() as nursery:
-            # Without a trigger of ours hypercorn would install signal handlers.
-            await nursery.start(partial(_serve, app, config, shutdown_trigger=trio.sleep_forever))
-            task_status.started()
+        await trio.sleep(LIFETIME)
     finally:
-        listener.socket.close()
+        cut(stream)
