@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import trio
 
-from ..actors.errors import GreenroomError
+from ..actors.errors import BusyError, GreenroomError
 from ..actors.events import Event
 from ..actors.surroundings import now
 from .config import Limits
@@ -25,6 +25,9 @@ from .websocket import ServerSocket, SocketClosedError
 
 PROTOCOL: Final = 1
 STRIKES: Final = 3  # malformed frames in a row
+# Requests of one connection not yet answered: else one client's flood stands before everybody's commits.
+MAX_UNANSWERED: Final = 256
+RETRY_AFTER: Final = 0.1  # seconds
 ALL_SCOPES: Final = {
     "agents": ["*"],
     "channels": ["*"],
@@ -63,7 +66,7 @@ class CallReply:
     def _answer(self, text: Callable[[], str]) -> None:
         if not self._is_answered:
             self._is_answered = True
-            self._connection.put(text())
+            self._connection.answer(text())
 
 
 class Connection:
@@ -88,6 +91,7 @@ class Connection:
         self._sender = sender
         self._methods = Methods(core, self, self.outbox.resumed)
         self._strikes = 0
+        self._unanswered = 0
         self._end: tuple[int, str] = (1000, "")
         self._reading = trio.CancelScope()
         self._heard_at = self.opened_at
@@ -155,6 +159,11 @@ class Connection:
         self.outbox.put(text)
         self._flush()
 
+    def answer(self, text: str) -> None:
+        """Queue the one answer to a request that was taken."""
+        self._unanswered -= 1
+        self.put(text)
+
     def failed(self, error: Exception, /) -> None:
         """Learn from the sender that this connection cannot be sent to."""
         self.end(1011, type(error).__name__)
@@ -203,7 +212,11 @@ class Connection:
                 raise ProtocolError("unauthorized", "request: expected initialize first")
             case Ping():
                 self.put(result_frame(call.id, {"at": utc(now())}))
+            case _ if self._unanswered >= MAX_UNANSWERED:
+                text = f"connection: expected at most {MAX_UNANSWERED} unanswered requests, met one more"
+                raise BusyError(text, retry_after=RETRY_AFTER)
             case _:
+                self._unanswered += 1
                 lanes.submit(call)
 
     def _initialize(self, request_id: RequestId, request: Initialize) -> None:
@@ -235,15 +248,15 @@ class Connection:
         try:
             self._methods.deliver(call, lambda result: CallReply(self, call.id, result))
         except GreenroomError as exc:
-            self.put(error_frame(call.id, exc))
+            self.answer(error_frame(call.id, exc))
 
     async def _read(self, call: Call) -> None:
         try:
             result = await self._methods.read(call)
         except GreenroomError as exc:
-            self.put(error_frame(call.id, exc))
+            self.answer(error_frame(call.id, exc))
         else:
-            self.put(result_frame(call.id, result))
+            self.answer(result_frame(call.id, result))
 
     async def _close(self) -> None:
         """Send what was queued before the end, unless it was the queue that ended it, then say goodbye."""

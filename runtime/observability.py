@@ -18,3 +18,12 @@ def log_report(report: msgspec.Struct) -> None:
         for key, value in msgspec.structs.asdict(report).items()
     }
     _log.log(level, "%s", msgspec.json.encode({"event": type(report).__name__, **facts}).decode())
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    record.exc_info = None
+    return True
+
+
+# Trio logs each failing accept with its traceback, ten a second while no descriptor is free: a line will do.
+logging.getLogger("trio.serve_listeners").addFilter(_without_traceback)

@@ -55,7 +55,8 @@ class Outflow:
 
     async def shrunk(self) -> None:
         """Wait until the backlog shrinks or is dropped; there must be one."""
-        self._moved = self._moved or trio.Event()
+        if self._moved is None:  # asked this way: an event has no truth value
+            self._moved = trio.Event()
         await self._moved.wait()
 
     async def flush(self) -> None:

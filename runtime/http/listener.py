@@ -50,6 +50,7 @@ async def serve_http(
     config.accesslog = None
     config.errorlog = None
     config.include_server_header = False
+    reported = set[str]()
     wrapped = ASGIWrapper(cast("Any", app))  # the two libraries spell the same ASGI types differently
     context = WorkerContext(None)
 
@@ -61,7 +62,10 @@ async def serve_http(
                 await TCPServer(wrapped, config, context, ConnectionState({}), cast("Any", stream)).run()
                 nursery.cancel_scope.cancel(reason="the connection has ended")
         except* Exception as group:  # noqa: BLE001 - the guard: one connection's fault is not the others'
-            report(ConnectionFailed(*describe(group)))
+            error, where = describe(group)
+            if where not in reported:  # once a place: hypercorn fails on many kinds of garbage
+                reported.add(where)
+                report(ConnectionFailed(error, where))
 
     await trio.serve_listeners(handle, listeners, task_status=task_status)
 
