@@ -1,6 +1,6 @@
 """Bytes leave in order, and whoever waits for that is told."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 import trio
@@ -13,7 +13,7 @@ MORE_THAN_A_SOCKET_TAKES = b"x" * 16_000_000
 
 
 @pytest.fixture(autouse=True)
-def _streams() -> Iterator[None]:
+async def no_stream_left() -> AsyncIterator[None]:
     yield
     close_all()
 
