@@ -118,6 +118,8 @@ class Writer:
         # Of whatever kind: a dying thread must not leave its askers waiting; it is raised in `run`.
         except BaseException as exc:  # noqa: ASYNC103, BLE001 - no Cancelled comes to a thread
             _soon(token, self._fail, exc, jobs)
+            with suppress(StoreError):  # the first failure is the one to tell
+                self._store.close()
         finally:
             _soon(token, self._thread_ended.set)
 

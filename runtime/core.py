@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import trio
 
 from ..actors.conversation import Rules
+from ..actors.errors import UnavailableError
 from ..actors.reads import Reads
 from ..actors.registry import Registry
 from ..actors.reports import Reporter
@@ -162,8 +163,13 @@ def _new_id() -> str:
 
 async def _resume_unfinished(core: Core) -> None:
     """Start the sessions that a former process left with work to do; others wait for a first command."""
-    key = 0
-    while rows := await core.reads(core.reads.store.unfinished, key, PAGE):
+    key, rows = 0, None
+    while rows is None or rows:
+        try:
+            rows = await core.reads(core.reads.store.unfinished, key, PAGE)
+        except UnavailableError as exc:
+            await trio.sleep(exc.retry_after or PAUSE)
+            continue
         for row in rows:
             key = row.key
             while not core.router.wake(row.id):  # noqa: ASYNC110 - room appears when any session rests

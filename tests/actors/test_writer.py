@@ -1,0 +1,246 @@
+"""The persistence actor: nothing is answered before COMMIT, and everybody is answered."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+
+import msgspec
+import pytest
+import trio
+from greenroom.actors.errors import UnavailableError
+from greenroom.actors.reports import CommitFailed
+from greenroom.actors.writer import MAX_BATCH, Committed, Writer, WriterFailedError
+from greenroom.persistence import SessionStore, SQLiteSessionStore
+from greenroom.persistence.errors import DuplicateClientIdError, StaleHeadError, StoreClosedError
+from greenroom.persistence.ids import SessionID
+from greenroom.persistence.records import Append, Entry, Message, SessionFacts, TurnFinished
+from trio.testing import wait_all_tasks_blocked
+
+from tests.actors.faults import CountsBatches, DiesInCommit, HoldsCommits, RefusesCommits, says
+from tests.actors.hand import ANN, BOB, Reports, sid
+
+
+def first(session: SessionID, *texts: str, client_id: str | None = None) -> Append:
+    entries = tuple(
+        Entry(seq, 1, 0, Message("user", text), client_id=client_id) for seq, text in enumerate(texts, 1)
+    )
+    facts = SessionFacts(
+        id=session, tag="t", created_at=0, updated_at=0, last_active_at=0, head_seq=len(entries)
+    )
+    return Append(facts, 0, entries)
+
+
+def more(facts: SessionFacts, text: str, client_id: str | None = None) -> Append:
+    seq = facts.head_seq + 1
+    entry = Entry(seq, 1, 0, Message("user", text), client_id=client_id)
+    return Append(msgspec.structs.replace(facts, head_seq=seq), facts.head_seq, (entry,))
+
+
+@asynccontextmanager
+async def writing(
+    store: SessionStore, report: Callable[[msgspec.Struct], None] | None = None
+) -> AsyncGenerator[Writer]:
+    writer = Writer(store, lambda text: len(text.split()), Reports() if report is None else report)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(writer.run)
+        yield writer
+        await writer.close()
+
+
+async def append_all(writer: Writer, appends: list[Append]) -> dict[str, object]:
+    """What each append was answered, by the peer of its session; all of them wait at once."""
+    answers: dict[str, object] = {}
+
+    async def one(append: Append) -> None:
+        try:
+            answers[append.facts.id.peer_id] = await writer.append(append)
+        except Exception as error:  # noqa: BLE001 - it is the answer
+            answers[append.facts.id.peer_id] = error
+
+    with trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+            for append in appends:
+                nursery.start_soon(one, append)
+    return answers
+
+
+async def test_an_append_is_answered_with_the_row_and_entries_as_stored(store: SessionStore) -> None:
+    async with writing(store) as writer:
+        committed = await writer.append(first(ANN, "one", "two words"))
+        assert store.facts(ANN) == committed.facts
+        assert tuple(store.entries(ANN, 0, 10)) == committed.entries
+
+
+async def test_tokens_are_counted_once_and_summed_into_the_row(store: SessionStore) -> None:
+    async with writing(store) as writer:
+        committed = await writer.append(first(ANN, "one", "two words"))
+        assert [entry.tokens for entry in committed.entries] == [1, 2]
+        assert committed.facts.token_count == 3
+        committed = await writer.append(more(committed.facts, "and three more"))
+        assert committed.facts.token_count == 6
+        facts = msgspec.structs.replace(committed.facts, head_seq=4)
+        finished = Entry(4, 1, 0, TurnFinished((1,), "end_turn"))
+        committed = await writer.append(Append(facts, 3, (finished,)))
+        assert (committed.entries[0].tokens, committed.facts.token_count) == (0, 6)
+
+
+async def test_a_group_commit_takes_everything_that_waits_and_never_waits_for_more(
+    sqlite: SQLiteSessionStore,
+) -> None:
+    store = HoldsCommits(sqlite)
+    async with writing(store) as writer, trio.open_nursery() as nursery:
+        nursery.start_soon(writer.append, first(ANN, "alone"))
+        await trio.to_thread.run_sync(store.entered.wait)
+        for number in range(20):
+            nursery.start_soon(writer.append, first(sid(number), "together"))
+        await wait_all_tasks_blocked()
+        store.gate.set()
+    assert store.sizes == [1, 20]
+    assert (writer.commits, writer.appends) == (2, 21)
+
+
+async def test_a_batch_has_a_limit(sqlite: SQLiteSessionStore) -> None:
+    store = HoldsCommits(sqlite)
+    async with writing(store) as writer, trio.open_nursery() as nursery:
+        nursery.start_soon(writer.append, first(ANN, "alone"))
+        await trio.to_thread.run_sync(store.entered.wait)
+        for number in range(MAX_BATCH + 5):
+            nursery.start_soon(writer.append, first(sid(number)))
+        await wait_all_tasks_blocked()
+        store.gate.set()
+    assert store.sizes == [1, MAX_BATCH, 5]
+
+
+async def test_p1_nobody_is_answered_before_the_commit_has_returned(sqlite: SQLiteSessionStore) -> None:
+    store, answers = HoldsCommits(sqlite), list[Committed]()
+
+    async with writing(store) as writer, trio.open_nursery() as nursery:
+
+        async def append() -> None:
+            answers.append(await writer.append(first(ANN, "hello")))
+
+        nursery.start_soon(append)
+        await trio.to_thread.run_sync(store.entered.wait)
+        await wait_all_tasks_blocked()
+        assert answers == []
+        assert sqlite.facts(ANN) is None
+        store.gate.set()
+    assert [committed.facts.id for committed in answers] == [ANN]
+
+
+async def test_each_misfit_of_a_batch_fails_alone_and_its_caller_learns_why(store: SessionStore) -> None:
+    async with writing(store) as writer:
+        ann = (await writer.append(first(ANN, "hello", client_id="a"))).facts
+        bob = (await writer.append(first(BOB, "hello", client_id="b"))).facts
+        stale = more(msgspec.structs.replace(bob, head_seq=7), "from nowhere")
+        answers = await append_all(writer, [more(ann, "again", "a"), stale, first(sid(1), "fits")])
+    duplicate = answers["ann"]
+    assert isinstance(duplicate, DuplicateClientIdError)
+    assert duplicate.entry.seq == 1
+    assert isinstance(answers["bob"], StaleHeadError)
+    assert isinstance(answers["peer1"], Committed)
+
+
+async def test_p7_a_refused_commit_is_unavailable_and_reported_and_later_ones_are_stored(
+    store: SessionStore,
+) -> None:
+    failing, reports = RefusesCommits(store, lambda _: True), Reports()
+    async with writing(failing, reports) as writer:
+        with pytest.raises(UnavailableError) as caught:
+            await writer.append(first(ANN, "lost"))
+        assert caught.value.retry_after == 1.0
+        assert store.facts(ANN) is None
+        failing.refuses = lambda _: False
+        await writer.append(first(ANN, "kept"))
+        assert store.facts(ANN) is not None
+    assert reports == [CommitFailed(1, "disk full")]
+
+
+class Panic(BaseException):
+    """What a native extension raises past every ``except Exception``."""
+
+
+@pytest.mark.parametrize("error", [RuntimeError("broken"), Panic("panic"), SystemExit(3)], ids=type)
+async def test_p19_a_dying_thread_answers_everyone_and_ends_the_writer(
+    sqlite: SQLiteSessionStore, error: BaseException
+) -> None:
+    store = HoldsCommits(DiesInCommit(sqlite, error, says("kills")))
+    answers: dict[str, object] = {}
+    with pytest.RaisesGroup(
+        pytest.RaisesExc(WriterFailedError, match=f"met {type(error).__name__}")
+    ) as caught:
+        async with trio.open_nursery() as nursery:
+            writer = Writer(store, len, Reports())
+            await nursery.start(writer.run)
+            with trio.CancelScope(shield=True):
+                async with trio.open_nursery() as callers:
+
+                    async def one(append: Append) -> None:
+                        try:
+                            answers[append.facts.id.peer_id] = await writer.append(append)
+                        except UnavailableError as refusal:
+                            answers[append.facts.id.peer_id] = str(refusal.__cause__)
+
+                    callers.start_soon(one, first(ANN, "this one is kept"))
+                    await trio.to_thread.run_sync(store.entered.wait)
+                    callers.start_soon(one, first(BOB, "this one kills"))
+                    await wait_all_tasks_blocked()
+                    for number in range(MAX_BATCH + 10):
+                        callers.start_soon(one, first(sid(number), "waits"))
+                    await wait_all_tasks_blocked()
+                    store.gate.set()
+                with pytest.raises(UnavailableError, match="met it closed"):
+                    await writer.append(first(ANN))
+    assert caught.value.exceptions[0].__cause__ is error
+    assert isinstance(answers.pop("ann"), Committed)
+    assert set(answers.values()) == {
+        "writer: expected a commit, met the writer's end; the outcome is unknown"
+    }
+    assert len(answers) == MAX_BATCH + 11
+
+
+async def test_closing_finishes_what_waits_and_closes_the_store(sqlite: SQLiteSessionStore) -> None:
+    store, answers = HoldsCommits(sqlite), list[Committed]()
+    async with writing(store) as writer, trio.open_nursery() as nursery:
+
+        async def append(number: int) -> None:
+            answers.append(await writer.append(first(sid(number), "in time")))
+
+        nursery.start_soon(append, 0)
+        await trio.to_thread.run_sync(store.entered.wait)
+        for number in range(1, 10):
+            nursery.start_soon(append, number)
+        await wait_all_tasks_blocked()
+        nursery.start_soon(writer.close)
+        await wait_all_tasks_blocked()
+        with pytest.raises(UnavailableError, match="expected it open, met it closed"):
+            await writer.append(first(ANN, "too late"))
+        store.gate.set()
+    assert len(answers) == 10
+    with pytest.raises(StoreClosedError):
+        store.commit([])
+
+
+async def test_closing_is_idempotent(store: SessionStore) -> None:
+    async with writing(store) as writer:
+        await writer.append(first(ANN, "hello"))
+        await writer.close()
+        await writer.close()
+
+
+async def test_a_caller_that_is_cancelled_does_not_stop_its_commit(sqlite: SQLiteSessionStore) -> None:
+    store = HoldsCommits(sqlite)
+    async with writing(store) as writer:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(writer.append, first(ANN, "hello"))
+            await trio.to_thread.run_sync(store.entered.wait)
+            nursery.cancel_scope.cancel()
+        store.gate.set()
+        await writer.append(first(BOB, "next"))
+        assert sqlite.facts(ANN) is not None
+
+
+async def test_a_store_that_never_blocks_is_written_at_once_without_a_thread(memory: SessionStore) -> None:
+    store = CountsBatches(memory)
+    async with writing(store) as writer:
+        await append_all(writer, [first(sid(number), "hello") for number in range(3)])
+    assert store.sizes == [1, 1, 1]
