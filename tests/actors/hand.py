@@ -11,6 +11,7 @@ import pytest
 import trio
 from greenroom.actors.commands import Ack, Attach, Attached, Barrier, Record, Send
 from greenroom.actors.events import Event, Live, TurnDelta
+from greenroom.actors.reply import ReplySlot
 from greenroom.actors.turn import Agent, Turn
 from greenroom.persistence.ids import SessionID
 from greenroom.persistence.records import Entry, Message, TurnFinished
@@ -161,6 +162,11 @@ async def attach(
 ) -> Attached:
     with trio.fail_after(10):
         return await core.router.ask(session, lambda reply: Attach(ear, reply, after=after, create=create))
+
+
+async def answers(slots: Iterable[ReplySlot[Ack]]) -> list[Ack]:
+    """Wait for every answer."""
+    return [await slot.wait() for slot in slots]
 
 
 async def settle(core: Core, session: SessionID) -> None:

@@ -273,7 +273,7 @@ async def test_a_new_process_starts_more_unfinished_sessions_than_may_live_at_on
         for number in range(30):
             await send_until_taken(core, sid(number), "b")
         while store.unfinished(0, 1):
-            await trio.lowlevel.checkpoint()
+            await wait_all_tasks_blocked()
     async with running(store := make_store(), NOBODY):
         for number in range(30):
             assert contents(journal(store, sid(number)))[-1] == "hello"

@@ -9,7 +9,19 @@ from greenroom.persistence import SessionStore, SQLiteSessionStore
 from trio.testing import wait_all_tasks_blocked
 
 from tests.actors.faults import CountsLoads, CrashesOnLoad, HoldsCommits
-from tests.actors.hand import ANN, BOB, NOBODY, Ear, Puppet, journal, on_mock_time, running, send, sid
+from tests.actors.hand import (
+    ANN,
+    BOB,
+    NOBODY,
+    Ear,
+    Puppet,
+    answers,
+    journal,
+    on_mock_time,
+    running,
+    send,
+    sid,
+)
 
 
 async def test_p4_commands_take_effect_in_the_order_of_delivery_also_while_the_session_starts(
@@ -23,7 +35,7 @@ async def test_p4_commands_take_effect_in_the_order_of_delivery_also_while_the_s
             if number % 7 == 0:
                 await trio.lowlevel.checkpoint()
         with trio.fail_after(10):
-            assert [(await slot.wait()).seq for slot in slots] == list(range(1, 501))
+            assert [ack.seq for ack in await answers(slots)] == list(range(1, 501))
         assert [entry.client_id for entry in journal(store, ANN)] == [f"a{n}" for n in range(500)]
 
 

@@ -20,6 +20,7 @@ from tests.actors.hand import (
     NOBODY,
     Ear,
     Puppet,
+    answers,
     attach,
     contents,
     done,
@@ -94,7 +95,7 @@ async def test_p5_a_client_id_is_known_however_long_ago_it_was_used(store: Sessi
         for number, slot in enumerate(slots):
             core.router.deliver(ANN, Send(f"a{number}", f"content {number}", slot))
         with trio.fail_after(20):
-            acks = [await slot.wait() for slot in slots]
+            acks = await answers(slots)
         assert [(ack.seq, ack.duplicate) for ack in acks] == [(n + 1, True) for n in range(count)]
         with pytest.raises(IdConflictError):
             await send(core, ANN, "a0", "other content")

@@ -204,6 +204,7 @@ async def test_the_failure_of_a_helper_is_described_by_its_first_error() -> None
     async def agent(_: Turn) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(helper)
+            await trio.sleep_forever()
 
     outcome = await run(agent)
     assert outcome.failure is not None

@@ -57,4 +57,5 @@ class EchoServer:
                 await socket.send(message)
             await socket.close(1003, "expected text")
         finally:
-            await socket.close()
+            with trio.move_on_after(5, shield=True):
+                await socket.close()

@@ -175,11 +175,10 @@ async def test_what_a_former_life_left_undone_is_done_by_the_next(tmp_path: Path
 
 async def test_leaving_with_an_error_of_the_host_stores_what_was_acked(tmp_path: Path) -> None:
     config = Config(db=str(tmp_path / "greenroom.db"))
-    with pytest.raises(ExceptionGroup) as caught:  # noqa: PT012  # the block is what fails
+    with pytest.RaisesGroup(ZeroDivisionError, flatten_subgroups=True):
         async with open_manager(config) as manager:
             await manager.send(ADA, "hello", client_id="1")
             raise ZeroDivisionError
-    assert caught.value.subgroup(ZeroDivisionError) is not None
     async with open_manager(config) as manager:
         assert (await manager.get_messages(ADA))[0].content == "hello"
 

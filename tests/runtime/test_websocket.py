@@ -112,7 +112,7 @@ async def test_a_ping_is_answered_and_seen_in_last_heard(mock_clock: trio.testin
         await peer.send_all(frame(0x8A))
         await trio.testing.wait_all_tasks_blocked()
         while server.last_heard != mock_clock.current_time():
-            await trio.lowlevel.checkpoint()
+            await trio.testing.wait_all_tasks_blocked()
 
 
 async def test_the_peers_close_code_and_reason_reach_the_caller_and_its_close_is_answered() -> None:
