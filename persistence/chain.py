@@ -35,3 +35,12 @@ def link(previous: bytes, session: SessionID, columns: Columns) -> bytes:
         OverflowError: A number has more than 64 bits.
     """
     return blake2b(_pack((previous, session, columns)), digest_size=HASH_BYTES).digest()
+
+
+def seal(name: str, body: str) -> bytes:
+    """Hash a row that stands alone; `HASH_BYTES` bytes.
+
+    Raises:
+        ValueError: A text is not valid Unicode.
+    """
+    return blake2b(_pack((name, body)), digest_size=HASH_BYTES).digest()

@@ -16,12 +16,19 @@ from collections.abc import Sequence
 import msgspec
 from sqlite_utils.utils import sqlite3  # pyright: ignore[reportPrivateImportUsage]  # its documented door
 
-from .errors import DuplicateClientIdError, StaleHeadError, StoreError, StoreFormatError, UnstorableError
+from .errors import (
+    DuplicateClientIdError,
+    StaleHeadError,
+    StoreError,
+    StoreFormatError,
+    UnstorableError,
+)
 from .journal import read_by_client_id
+from .outbox import INSERT_ENDING, ending_row
 from .queries import read_facts
 from .records import Append, SessionFacts
 from .rows import Row, identity_values, journal_rows, mutable_values
-from .writing import INSERT_SESSION, UNBINDABLE, UPDATE_SESSION, transaction
+from .writing import INSERT_SESSION, UNBINDABLE, UPDATE_SESSION, delete_guarded, guard_values, transaction
 
 _INSERT_ENTRY = (
     "INSERT INTO journal (session, seq, epoch, kind, at, tokens, client_id, turn_id, body, hash) "
@@ -34,25 +41,33 @@ class _Misfit(Exception):  # noqa: N818 - a signal to write singly, not an error
 
 
 class _Write(msgspec.Struct):
-    """One append made ready: its rows, and the chain after them."""
+    """One append made ready: its rows, the chain after them, and its row in the outbox if it has one."""
 
     append: Append
     rows: list[Row]
     chain: bytes
+    ending: list[Row]
+
+    @classmethod
+    def of(cls, append: Append) -> "_Write":
+        rows = journal_rows(append)
+        ending = [] if append.ending is None else [ending_row(append.ending)]
+        return cls(append, rows, rows[-1][-1] if rows else append.facts.chain, ending)
 
     @property
     def creates(self) -> bool:
-        return not self.append.facts.key
+        return not self.append.facts.key and not self.append.removes
 
     def new_session(self) -> Row:
         facts = self.append.facts
-        return (*identity_values(facts.id), *mutable_values(facts, facts.head_seq, self.chain))
+        return (*identity_values(facts), *mutable_values(facts, facts.head_seq, self.chain))
 
     def new_facts(self) -> Row:
         facts = self.append.facts
-        base_seq = self.append.base_seq
-        name = "" if base_seq else str(facts.id)  # a chain that is not empty names its session already
-        return (*mutable_values(facts, facts.head_seq, self.chain), facts.key, base_seq, facts.chain, name)
+        return (
+            *mutable_values(facts, facts.head_seq, self.chain),
+            *guard_values(facts, self.append.base_seq),
+        )
 
     def stored(self, key: int) -> SessionFacts:
         return msgspec.structs.replace(self.append.facts, key=key, chain=self.chain)
@@ -68,19 +83,33 @@ def commit(connection: sqlite3.Connection, batch: Sequence[Append]) -> list[Sess
     writes: dict[int, _Write] = {}
     for position, append in enumerate(batch):
         try:
-            rows = journal_rows(append)
+            writes[position] = _Write.of(append)
         except UnstorableError as error:
             answers[position] = error
-        else:
-            writes[position] = _Write(append, rows, rows[-1][-1] if rows else append.facts.chain)
-    if writes:
-        try:
-            stored = _write_together(connection, list(writes.values()))
-        except (_Misfit, sqlite3.IntegrityError, *UNBINDABLE):
-            stored = _write_singly(connection, list(writes.values()))
-        for position, answer in zip(writes, stored, strict=True):
-            answers[position] = answer
+    for position, answer in zip(writes, _write(connection, list(writes.values())), strict=True):
+        answers[position] = answer
     return [answer for answer in answers if answer is not None]
+
+
+def write_whole(connection: sqlite3.Connection, append: Append) -> SessionFacts | StoreError:
+    """Write one append inside a transaction of the caller's.
+
+    Raises:
+        UnstorableError: The append breaks the store's rules.
+        sqlite3.Error: SQLite could not write.
+    """
+    return _write_one(connection, _Write.of(append))
+
+
+def _write(connection: sqlite3.Connection, writes: list[_Write]) -> Sequence[SessionFacts | StoreError]:
+    if not writes:
+        return ()
+    if any(write.append.removes for write in writes):
+        return _write_singly(connection, writes)  # a removal and what follows it must not change places
+    try:
+        return _write_together(connection, writes)
+    except (_Misfit, sqlite3.IntegrityError, *UNBINDABLE):
+        return _write_singly(connection, writes)
 
 
 def _write_together(connection: sqlite3.Connection, writes: list[_Write]) -> list[SessionFacts]:
@@ -91,6 +120,7 @@ def _write_together(connection: sqlite3.Connection, writes: list[_Write]) -> lis
             raise _Misfit
         entries = [(key, *row) for key, write in zip(keys, writes, strict=True) for row in write.rows]
         connection.executemany(_INSERT_ENTRY, entries)
+        connection.executemany(INSERT_ENDING, [row for write in writes for row in write.ending])
     return [write.stored(key) for key, write in zip(keys, writes, strict=True)]
 
 
@@ -108,11 +138,11 @@ def _write_singly(connection: sqlite3.Connection, writes: list[_Write]) -> list[
 
 
 def _write_one(connection: sqlite3.Connection, write: _Write) -> SessionFacts | StoreError:
-    facts = write.append.facts
     connection.execute("SAVEPOINT append")
     try:
         key = _put_facts(connection, write)
         connection.executemany(_INSERT_ENTRY, [(key, *row) for row in write.rows])
+        connection.executemany(INSERT_ENDING, write.ending)
     except (_Misfit, sqlite3.IntegrityError, *UNBINDABLE) as error:
         if not connection.in_transaction:
             raise sqlite3.OperationalError("SQLite ended the transaction by itself") from error
@@ -120,15 +150,20 @@ def _write_one(connection: sqlite3.Connection, write: _Write) -> SessionFacts | 
         connection.execute("RELEASE append")
         return _reason(connection, write, error)
     connection.execute("RELEASE append")
-    return msgspec.structs.replace(facts, key=key, chain=write.chain)
+    return write.stored(key)
 
 
 def _put_facts(connection: sqlite3.Connection, write: _Write) -> int:
     if write.creates:
         return _create(connection, write)
-    if connection.execute(UPDATE_SESSION, write.new_facts()).rowcount != 1:
+    facts, base_seq = write.append.facts, write.append.base_seq
+    if write.append.removes:
+        fits = delete_guarded(connection, facts, base_seq)
+    else:
+        fits = connection.execute(UPDATE_SESSION, write.new_facts()).rowcount == 1
+    if not fits:
         raise _Misfit
-    return write.append.facts.key
+    return facts.key
 
 
 def _reason(connection: sqlite3.Connection, write: _Write, error: Exception) -> StoreError:

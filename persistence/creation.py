@@ -11,6 +11,7 @@ from sqlite_utils import Database
 from sqlite_utils.utils import sqlite3  # pyright: ignore[reportPrivateImportUsage]  # its documented door
 
 from .errors import StoreFormatError, StoreOpenError
+from .migrating import flush
 from .migrations import MIGRATIONS
 from .opening import BUSY_SECONDS
 
@@ -35,9 +36,9 @@ def create(place: Path) -> None:
             leftover.unlink(missing_ok=True)
         os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         _build(draft)
-        _flush(draft)
+        flush(draft)
         draft.rename(place)
-        _flush(place.parent)
+        flush(place.parent)
     except sqlite3.Error as error:
         raise StoreOpenError(f"cannot create {place}: {error}") from error
     except OSError as error:
@@ -53,11 +54,3 @@ def _build(draft: Path) -> None:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     finally:
         db.close()
-
-
-def _flush(place: Path) -> None:
-    handle = os.open(place, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

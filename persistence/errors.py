@@ -8,6 +8,7 @@ StoreError
 ├── StoreUnavailableError       the disk refused a write or a read; nothing of it was stored
 ├── StaleHeadError              the session moved on since the caller read it; nothing was stored
 ├── DuplicateClientIdError      the session already has a message with that client id; nothing was stored
+├── SessionExistsError          a session that was to be stored anew is stored already; nothing was stored
 ├── UnstorableError             the record breaks the store's rules; nothing of it was stored or ever will be
 └── StoreClosedError            the store was closed before
 """
@@ -75,6 +76,12 @@ class UnstorableError(StoreError):
     """The record breaks a rule of the store: a gap in its seqs, text that is not Unicode."""
 
     name = "unstorable"
+
+
+class SessionExistsError(StoreError):
+    """A session of an import is in the store already."""
+
+    name = "session_exists"
 
 
 class StoreClosedError(StoreError):

@@ -1,35 +1,45 @@
 """The store for tests and for hosts that keep nothing: what `SQLiteSessionStore` answers, without a disk."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from threading import Lock
 
 import msgspec
 
-from .errors import DuplicateClientIdError, StaleHeadError, StoreClosedError, StoreError, UnstorableError
+from .errors import StoreClosedError, StoreError, UnstorableError
 from .ids import SessionID
 from .journal import answers
+from .keeping import (
+    KeptSession,
+    appends_of,
+    messages_of,
+    oldest_due,
+    require_head,
+    require_new_client_ids,
+    spoken_in,
+)
+from .listing import within
+from .outbox import ending_row
 from .queries import count
 from .records import (
     Append,
+    Ending,
     Entry,
-    Message,
+    Hit,
     SessionFacts,
     SessionFilter,
+    SessionImport,
     SessionRecord,
     SessionState,
     StoreStats,
 )
-from .rows import journal_rows, require_pending, require_storable
+from .rows import (
+    journal_rows,
+    require_pending,
+    require_storable,
+)
+from .search import query_words
 from .sqlite import DEFAULT_MAX_TOKENS
-
-
-class _Session:
-    """One session as kept: its facts, its journal (entry ``seq`` at index ``seq - 1``), its client ids."""
-
-    def __init__(self, facts: SessionFacts) -> None:
-        self.facts = facts
-        self.journal: list[Entry] = []
-        self.by_client_id: dict[str, Entry] = {}
 
 
 class InMemorySessionStore:
@@ -40,8 +50,11 @@ class InMemorySessionStore:
     def __init__(self, *, max_tokens: int = DEFAULT_MAX_TOKENS) -> None:
         """Start empty; ``max_tokens`` is the budget of the context that `load` returns."""
         self._max_tokens = max_tokens
-        self._sessions: dict[SessionID, _Session] = {}
+        self._sessions: dict[SessionID, KeptSession] = {}
+        self._endings: dict[int, Ending] = {}
         self._last_key = 0
+        self._last_ending = 0
+        self._last_place = 0
         self._closed = False
         self._lock = Lock()
 
@@ -50,6 +63,15 @@ class InMemorySessionStore:
         with self._lock:
             self._require_open()
             return [self._append(append) for append in batch]
+
+    def import_sessions(self, sessions: Iterable[SessionImport]) -> list[SessionFacts]:
+        """See `SessionStore.import_sessions`."""
+        with self._lock:
+            self._require_open()
+            known = set(self._sessions)
+        appends = appends_of(sessions, known)
+        with self._lock:
+            return [self._put(append) for append in appends]
 
     def save(self, record: SessionRecord) -> None:
         """See `SessionStore.save`."""
@@ -61,11 +83,13 @@ class InMemorySessionStore:
                 facts = msgspec.structs.replace(facts, key=self._last_key + 1, head_seq=0, chain=b"")
                 require_pending(facts, 0)
                 require_storable(facts, b"")
-                self._sessions[facts.id] = _Session(facts)
+                self._sessions[facts.id] = KeptSession(facts)
                 self._last_key += 1
             else:
                 old = stored.facts
-                facts = msgspec.structs.replace(facts, key=old.key, head_seq=old.head_seq, chain=old.chain)
+                facts = msgspec.structs.replace(
+                    facts, key=old.key, created_at=old.created_at, head_seq=old.head_seq, chain=old.chain
+                )
                 require_pending(facts, facts.head_seq)
                 require_storable(facts, facts.chain)
                 stored.facts = facts
@@ -78,7 +102,7 @@ class InMemorySessionStore:
                 return None
             context: list[Entry] = []
             tokens = 0
-            for entry in reversed(_messages(stored, stored.facts.epoch)):
+            for entry in reversed(messages_of(stored, stored.facts.epoch)):
                 tokens += entry.tokens
                 if context and tokens > self._max_tokens:
                     break
@@ -101,11 +125,25 @@ class InMemorySessionStore:
                 stored.facts = msgspec.structs.replace(stored.facts, state=SessionState.ARCHIVED)
             return stored is not None
 
+    def endings(self, after: int, limit: int) -> Sequence[tuple[int, Ending]]:
+        """See `SessionStore.endings`."""
+        with self._lock:
+            self._require_open()
+            return [one for one in self._endings.items() if one[0] > after][: max(limit, 0)]
+
+    def erase_ending(self, end_id: str) -> None:
+        """See `SessionStore.erase_ending`."""
+        with self._lock:
+            self._require_open()
+            self._endings = {
+                number: ending for number, ending in self._endings.items() if ending.end_id != end_id
+            }
+
     def list(self, where: SessionFilter) -> list[SessionFacts]:
         """See `SessionStore.list`."""
         with self._lock:
             self._require_open()
-            found = [stored.facts for stored in self._sessions.values() if _matches(stored.facts, where)]
+            found = [stored.facts for stored in self._sessions.values() if within(stored.facts, where)]
         found.sort(key=lambda facts: (-facts.last_active_at, str(facts.id)))
         start = max(where.offset, 0)
         return found[start : start + where.limit] if where.limit > 0 else found[start:]
@@ -127,7 +165,7 @@ class InMemorySessionStore:
         """See `SessionStore.history`."""
         with self._lock:
             stored = self._get(session)
-            messages = [] if stored is None else _messages(stored, epoch)
+            messages = [] if stored is None else messages_of(stored, epoch)
         before = [entry for entry in messages if before_seq is None or entry.seq < before_seq]
         return before[max(len(before) - limit, 0) :] if limit > 0 else []
 
@@ -140,7 +178,7 @@ class InMemorySessionStore:
             finished = next((entry for entry in stored.journal[seq:] if answers(entry, seq)), None)
             if finished is None:
                 return None
-            turn = [entry for entry in stored.journal if _spoken_in(entry, finished)]
+            turn = [entry for entry in stored.journal if spoken_in(entry, finished)]
             return finished, turn
 
     def epochs(self, session: SessionID, limit: int) -> Sequence[int]:
@@ -158,6 +196,35 @@ class InMemorySessionStore:
             found = [facts for facts in rows if facts.key > after_key and (facts.pending or facts.turn)]
         return sorted(found, key=lambda facts: facts.key)[: max(limit, 0)]
 
+    def due(self, state: SessionState, before: int, limit: int) -> Sequence[SessionFacts]:
+        """See `SessionStore.due`."""
+        with self._lock:
+            self._require_open()
+            rows = [stored.facts for stored in self._sessions.values() if stored.facts.state is state]
+        return oldest_due(rows, before, limit)
+
+    def index_messages(self, limit: int) -> int:  # noqa: ARG002 - the contract's
+        """See `SessionStore.index_messages`."""
+        with self._lock:
+            self._require_open()
+        return 0  # the messages are the index
+
+    def search(
+        self, query: str, where: SessionFilter, session: SessionID | None, limit: int
+    ) -> Sequence[Hit]:
+        """See `SessionStore.search`."""
+        wanted = query_words(query)
+        with self._lock:
+            self._require_open()
+            searched = [
+                stored
+                for stored in self._sessions.values()
+                if session in (None, stored.facts.id) and within(stored.facts, where)
+            ]
+            found = [hit for stored in searched for hit in stored.found(wanted)] if wanted else []
+        found.sort(key=itemgetter(0), reverse=True)
+        return [hit for _, hit in found[: max(limit, 0)]]
+
     def stats(self) -> StoreStats:
         """See `SessionStore.stats`."""
         with self._lock:
@@ -170,12 +237,13 @@ class InMemorySessionStore:
         with self._lock:
             self._closed = True
             self._sessions.clear()
+            self._endings.clear()
 
     def _require_open(self) -> None:
         if self._closed:
             raise StoreClosedError("memory: expected an open store, met a closed one")
 
-    def _get(self, session: SessionID) -> _Session | None:
+    def _get(self, session: SessionID) -> KeptSession | None:
         self._require_open()
         return self._sessions.get(session)
 
@@ -184,64 +252,37 @@ class InMemorySessionStore:
         stored = self._sessions.get(facts.id)
         try:
             rows = journal_rows(append)
-            chain = rows[-1][-1] if rows else facts.chain
-            _require_head(append, stored)
-            require_storable(facts, chain, rows)
-            _require_new_client_ids(append, stored)
+            if append.ending is not None:
+                ending_row(append.ending)
+            require_head(append, stored)
+            if not append.removes:
+                require_storable(facts, rows[-1][-1] if rows else facts.chain, rows)
+            require_new_client_ids(append, stored)
+            self._require_new_end(append)
         except StoreError as error:
             return error
-        if stored is None:
+        return self._put(append)
+
+    def _require_new_end(self, append: Append) -> None:
+        ending = append.ending
+        if ending is not None and any(kept.end_id == ending.end_id for kept in self._endings.values()):
+            raise UnstorableError(f"{append.facts.id}: expected a new end_id, met {ending.end_id} again")
+
+    def _put(self, append: Append) -> SessionFacts:
+        facts = append.facts
+        rows = journal_rows(append)
+        if append.ending is not None:
+            self._last_ending += 1
+            self._endings[self._last_ending] = append.ending
+        if append.removes:
+            del self._sessions[facts.id]
+            return facts
+        if facts.id not in self._sessions:
             self._last_key += 1
-            stored = self._sessions[facts.id] = _Session(facts)
-        key = facts.key or self._last_key
-        stored.facts = msgspec.structs.replace(facts, key=key, chain=chain)
-        stored.journal.extend(append.entries)
-        stored.by_client_id.update(
-            {entry.client_id: entry for entry in append.entries if entry.client_id is not None}
-        )
+            self._sessions[facts.id] = KeptSession(facts)
+        stored = self._sessions[facts.id]
+        chain = rows[-1][-1] if rows else facts.chain
+        stored.facts = msgspec.structs.replace(facts, key=facts.key or self._last_key, chain=chain)
+        stored.add(append.entries, self._last_place + 1)
+        self._last_place += len(append.entries)
         return stored.facts
-
-
-def _require_head(append: Append, stored: _Session | None) -> None:
-    facts = append.facts
-    met = (0, 0, b"") if stored is None else (stored.facts.key, stored.facts.head_seq, stored.facts.chain)
-    if (facts.key, append.base_seq, facts.chain) != met:
-        raise StaleHeadError(
-            f"{facts.id}: expected key {facts.key}, head {append.base_seq}, met key {met[0]}, head {met[1]}"
-        )
-
-
-def _require_new_client_ids(append: Append, stored: _Session | None) -> None:
-    fresh: set[str] = set()
-    for entry in append.entries:
-        if entry.client_id is None:
-            continue
-        if stored is not None and entry.client_id in stored.by_client_id:
-            raise DuplicateClientIdError(stored.by_client_id[entry.client_id])
-        if entry.client_id in fresh:
-            raise UnstorableError(f"{append.facts.id}: entry {entry.seq}: expected a new client id")
-        fresh.add(entry.client_id)
-
-
-def _messages(stored: _Session, epoch: int) -> list[Entry]:
-    return [entry for entry in stored.journal if entry.epoch == epoch and isinstance(entry.body, Message)]
-
-
-def _spoken_in(entry: Entry, finished: Entry) -> bool:
-    return (
-        finished.turn_id is not None
-        and entry.turn_id == finished.turn_id
-        and entry.seq <= finished.seq
-        and isinstance(entry.body, Message)
-    )
-
-
-def _matches(facts: SessionFacts, where: SessionFilter) -> bool:
-    return (
-        where.agent_id in (None, facts.id.agent_id)
-        and where.channel_id in (None, facts.id.channel_id)
-        and where.peer_id in (None, facts.id.peer_id)
-        and where.state in (None, facts.state)
-        and (where.created_after is None or facts.created_at > where.created_after)
-        and (where.created_before is None or facts.created_at < where.created_before)
-    )

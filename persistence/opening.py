@@ -7,7 +7,8 @@ from sqlite_utils import Database
 from sqlite_utils.utils import sqlite3  # pyright: ignore[reportPrivateImportUsage]  # its documented door
 
 from .errors import StoreError, StoreFormatError, StoreOpenError, StorePermissionError, StoreUnavailableError
-from .migrations import APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION
+from .migrating import migrate
+from .migrations import APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION, STEPS
 
 BUSY_SECONDS = 5.0
 """How long a statement waits for another connection's lock."""
@@ -19,7 +20,8 @@ _CHECKPOINT_PAGES = (
 )
 _OLDEST_SQLITE = (3, 37, 0)  # the first with STRICT tables
 
-_SCHEMA = "SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL"
+# The tables FTS5 keeps under `search` are its own affair: another version of SQLite may make others.
+_SCHEMA = "SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'search!_%' ESCAPE '!'"
 
 
 def refusal(error: sqlite3.Error, what: str) -> StoreError:
@@ -36,11 +38,15 @@ def connect(place: Path, options: str) -> sqlite3.Connection:
     )
 
 
-def require_ours(place: Path) -> None:
+def require_ours(place: Path, *, older: bool = False) -> None:
     """Look at the header and leave no trace: no lock is taken and no side file appears.
 
     SQLite does the reading, because closing a descriptor of our own would drop the locks that SQLite holds on
     the file in this process.
+
+    Args:
+        place: The file.
+        older: An older schema will do: it is going to be brought up to date.
 
     Raises:
         StoreOpenError: The SQLite library is too old, or cannot open the file.
@@ -59,13 +65,26 @@ def require_ours(place: Path) -> None:
         raise _open_refusal(error, place) from error
     if application != APPLICATION_ID:
         raise StoreFormatError(f"{place} belongs to another program (0x{application & 0xFFFFFFFF:08x})")
-    if version != SCHEMA_VERSION:
-        age = "newer" if version > SCHEMA_VERSION else "older"
-        raise StoreFormatError(f"{place}: schema {version} is {age} than this program ({SCHEMA_VERSION})")
+    require_version(version, place, oldest=1 if older else SCHEMA_VERSION)
+
+
+def require_version(version: int, place: Path, oldest: int) -> None:
+    """Refuse a schema this program cannot work with.
+
+    Raises:
+        StoreFormatError: It is newer than this program, or older than ``oldest``.
+    """
+    if version > SCHEMA_VERSION:
+        raise StoreFormatError(f"{place}: schema {version} is newer than this program ({SCHEMA_VERSION})")
+    if version < oldest:
+        way = "; opening it for writing brings it up to date" if version > 0 else ""
+        raise StoreFormatError(
+            f"{place}: schema {version} is older than this program ({SCHEMA_VERSION}){way}"
+        )
 
 
 def open_writer(place: Path) -> Database:
-    """Open the one connection that writes and checkpoints.
+    """Open the one connection that writes and checkpoints, and bring an older schema up to date.
 
     Raises:
         StoreOpenError: The file cannot serve, or a setting that durability rests on does not hold.
@@ -73,7 +92,9 @@ def open_writer(place: Path) -> Database:
     try:
         connection = connect(place, "mode=rw")
         try:
-            require_schema(connection, place)
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            require_version(version, place, oldest=1)
+            require_schema(connection, place, version)
             require_setting(connection, place, "journal_mode", "WAL", "wal")
             require_setting(connection, place, "synchronous", "FULL", _SYNCHRONOUS_FULL)
             require_setting(connection, place, "foreign_keys", "ON", 1)
@@ -81,12 +102,15 @@ def open_writer(place: Path) -> Database:
                 connection, place, "wal_autocheckpoint", str(_CHECKPOINT_PAGES), _CHECKPOINT_PAGES
             )
             require_setting(connection, place, "journal_size_limit", str(_LOG_BYTES), _LOG_BYTES)
+            db = Database(connection, execute_plugins=False)
+            if version < SCHEMA_VERSION:
+                migrate(db, place)
         except BaseException:
             connection.close()
             raise
     except sqlite3.Error as error:
         raise _open_refusal(error, place) from error
-    return Database(connection, execute_plugins=False)
+    return db
 
 
 def open_reader(place: Path) -> sqlite3.Connection:
@@ -99,7 +123,7 @@ def open_reader(place: Path) -> sqlite3.Connection:
         connection = connect(place, "mode=ro")
         try:
             require_setting(connection, place, "query_only", "ON", 1)
-            require_schema(connection, place)
+            require_schema(connection, place, SCHEMA_VERSION)
         except BaseException:
             connection.close()
             raise
@@ -108,23 +132,23 @@ def open_reader(place: Path) -> sqlite3.Connection:
     return connection
 
 
-def require_schema(connection: sqlite3.Connection, place: Path) -> None:
-    """Refuse a database whose tables and indexes are not the ones the migrations make.
+def require_schema(connection: sqlite3.Connection, place: Path, version: int) -> None:
+    """Refuse a database whose tables and indexes are not the ones the migrations make up to ``version``.
 
     Raises:
         StoreFormatError: One is missing or differs; more than ours is no harm.
     """
     found: dict[str, str] = dict(connection.execute(_SCHEMA).fetchall())
-    for name, sql in _expected_schema().items():
+    for name, sql in _expected_schema(version).items():
         if found.get(name) != sql:
             met = "none" if name not in found else "another"
             raise StoreFormatError(f"{place}: damaged: expected our {name!r} in the schema, met {met}")
 
 
 @cache
-def _expected_schema() -> dict[str, str]:
+def _expected_schema(version: int) -> dict[str, str]:
     scratch = Database(memory=True, execute_plugins=False)
-    MIGRATIONS.apply(scratch)
+    MIGRATIONS.apply(scratch, stop_before=STEPS[version:])
     expected: dict[str, str] = dict(scratch.conn.execute(_SCHEMA).fetchall())
     scratch.close()
     return expected

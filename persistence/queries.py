@@ -5,11 +5,23 @@ from sqlite_utils.utils import sqlite3  # pyright: ignore[reportPrivateImportUsa
 from .errors import StoreFormatError
 from .ids import SessionID
 from .journal import messages_back, read_span
-from .records import Entry, SessionFacts, SessionFilter, SessionRecord, StoreStats
-from .rows import INT64, SELECT_FACTS, facts_of
+from .records import Entry, SessionFacts, SessionRecord, SessionState, StoreStats
+from .rows import SELECT_FACTS, clamp, facts_of, sound
 
 _FACTS = SELECT_FACTS + " WHERE id = ?"
 _UNFINISHED = SELECT_FACTS + " WHERE (pending <> '[]' OR turn IS NOT NULL) AND key > ? ORDER BY key LIMIT ?"
+DUE = (
+    f"{SELECT_FACTS} INDEXED BY session_by_state WHERE state = ? AND last_active_at < ? "
+    "ORDER BY last_active_at, id DESC LIMIT ?"
+)
+"""Asks for silent sessions by `session_by_state`, backwards."""
+
+DUE_ARCHIVED = (
+    f"{SELECT_FACTS} INDEXED BY session_by_archiving WHERE state = 4 AND archived_at < ? "
+    "ORDER BY archived_at, id DESC LIMIT ?"
+)
+"""Asks for archived sessions by `session_by_archiving`, backwards."""
+
 _STATS = "SELECT state, count(*), sum(message_count), sum(token_count) FROM session GROUP BY state"
 
 
@@ -19,35 +31,22 @@ def read_facts(connection: sqlite3.Connection, session: SessionID) -> SessionFac
     return None if row is None else facts_of(row)
 
 
-def read_list(connection: sqlite3.Connection, where: SessionFilter) -> list[SessionFacts]:
-    """Read the rows that match, newest activity first, ties by id."""
-    terms: list[str] = []
-    values: list[str | int] = []
-    for term, value in (
-        ("agent_id = ?", where.agent_id),
-        ("channel_id = ?", where.channel_id),
-        ("peer_id = ?", where.peer_id),
-        ("state = ?", None if where.state is None else int(where.state)),
-        ("created_at > ?", None if where.created_after is None else _clamp(where.created_after)),
-        ("created_at < ?", None if where.created_before is None else _clamp(where.created_before)),
-    ):
-        if value is not None:
-            terms.append(term)
-            values.append(value)
-    condition = f" WHERE {' AND '.join(terms)}" if terms else ""
-    sql = f"{SELECT_FACTS}{condition} ORDER BY last_active_at DESC, id LIMIT ? OFFSET ?"
-    window = (_clamp(where.limit) if where.limit > 0 else -1, _clamp(where.offset))
-    try:
-        rows = connection.execute(sql, (*values, *window)).fetchall()
-    except UnicodeEncodeError:
-        return []  # no stored text holds a lone surrogate
-    return [facts_of(row) for row in rows]
+def read_due(
+    connection: sqlite3.Connection, state: SessionState, before: int, limit: int
+) -> list[SessionFacts]:
+    """Read the rows of one state that have been silent, or archived, since before a moment; oldest first."""
+    archived = state is SessionState.ARCHIVED
+    values = (clamp(before), clamp(max(limit, 0)))
+    rows = connection.execute(
+        DUE_ARCHIVED if archived else DUE, values if archived else (int(state), *values)
+    )
+    return sound(rows.fetchall())
 
 
 def read_unfinished(connection: sqlite3.Connection, after_key: int, limit: int) -> list[SessionFacts]:
     """Read rows with pending messages or a begun turn, by rising key."""
-    values = (_clamp(after_key), _clamp(max(limit, 0)))
-    return [facts_of(row) for row in connection.execute(_UNFINISHED, values).fetchall()]
+    values = (clamp(after_key), clamp(max(limit, 0)))
+    return sound(connection.execute(_UNFINISHED, values).fetchall())
 
 
 def read_stats(connection: sqlite3.Connection) -> StoreStats:
@@ -92,7 +91,3 @@ def read_record(connection: sqlite3.Connection, session: SessionID, max_tokens: 
     context.reverse()
     pending = [read_span(connection, facts, seq, seq)[0] for seq in facts.pending]
     return SessionRecord(facts, tuple(context), tuple(pending))
-
-
-def _clamp(number: int) -> int:
-    return max(-INT64, min(number, INT64 - 1))

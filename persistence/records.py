@@ -4,15 +4,49 @@ Times are whole microseconds since the Unix epoch, UTC; tokens are counted by th
 """
 
 import enum
-from typing import Literal
 
 import msgspec
 
+from .bodies import (
+    Body,
+    CommandRan,
+    EndReason,
+    Message,
+    QueueRemoved,
+    Role,
+    SessionEnded,
+    SessionUpdated,
+    StopReason,
+    ToolCall,
+    TurnError,
+    TurnFinished,
+)
 from .ids import SessionID
 
-Role = Literal["system", "user", "assistant", "tool"]
-StopReason = Literal[
-    "end_turn", "cancelled", "max_tokens", "refusal", "error", "timeout", "budget", "interrupted"
+__all__ = [
+    "Append",
+    "Body",
+    "CommandRan",
+    "EndReason",
+    "Ending",
+    "Entry",
+    "Hit",
+    "Message",
+    "QueueRemoved",
+    "Role",
+    "SessionEnded",
+    "SessionFacts",
+    "SessionFilter",
+    "SessionImport",
+    "SessionRecord",
+    "SessionState",
+    "SessionUpdated",
+    "StopReason",
+    "StoreStats",
+    "ToolCall",
+    "TurnError",
+    "TurnFinished",
+    "TurnMark",
 ]
 
 
@@ -27,52 +61,6 @@ class SessionState(enum.IntEnum):
 
     def __str__(self) -> str:
         return self.name.lower()
-
-
-class ToolCall(msgspec.Struct, frozen=True):
-    """A model's request to run a tool; ``arguments`` is the JSON text as the model wrote it."""
-
-    id: str
-    name: str
-    arguments: str
-
-
-class Message(msgspec.Struct, frozen=True, omit_defaults=True, tag="message", tag_field="kind"):
-    """One utterance: the journal's most frequent entry.
-
-    Attributes:
-        role: Who speaks.
-        content: The text.
-        tool_calls: Tools an assistant message asks for.
-        tool_call_id: The call that a tool message answers.
-        partial: The text was cut short by Stop or by a drain.
-    """
-
-    role: Role
-    content: str
-    tool_calls: tuple[ToolCall, ...] = ()
-    tool_call_id: str | None = None
-    partial: bool = False
-
-
-class TurnError(msgspec.Struct, frozen=True):
-    """Why a turn failed: a stable name and one sentence, never the peer's text."""
-
-    name: str
-    message: str
-
-
-class TurnFinished(msgspec.Struct, frozen=True, omit_defaults=True, tag="turn.finished", tag_field="kind"):
-    """The end of one attempt to answer ``message_seqs``; they stay pending if ``will_retry``."""
-
-    message_seqs: tuple[int, ...]
-    stop_reason: StopReason
-    will_retry: bool = False
-    usage: dict[str, int] | None = None
-    error: TurnError | None = None
-
-
-Body = Message | TurnFinished
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -126,10 +114,11 @@ class SessionFacts(msgspec.Struct, frozen=True, kw_only=True):
         compaction_count: How often the context was compacted.
         pending: Seqs of messages that no finished turn has used up yet.
         turn: A turn whose agent may not be run twice, from before it starts until it is finished.
-        created_at: When the row was created.
+        created_at: When the row was created; it never changes.
         updated_at: When any fact last changed.
         last_active_at: When the last message came.
         compacted_at: When the context was last compacted.
+        archived_at: When it was archived; None if it is not, or nobody said when.
     """
 
     id: SessionID
@@ -153,6 +142,7 @@ class SessionFacts(msgspec.Struct, frozen=True, kw_only=True):
     pending: tuple[int, ...] = ()
     turn: TurnMark | None = None
     compacted_at: int | None = None
+    archived_at: int | None = None
 
 
 class SessionRecord(msgspec.Struct, frozen=True):
@@ -167,6 +157,26 @@ class SessionRecord(msgspec.Struct, frozen=True):
     pending: tuple[Entry, ...] = ()
 
 
+class Ending(msgspec.Struct, frozen=True):
+    """The end of a conversation, kept in the outbox until everybody who wants to know it was told.
+
+    Attributes:
+        end_id: Names this end, unique in the store.
+        session: Whose conversation ended.
+        reason: Why.
+        at: When.
+        facts: The row as it was before the end.
+        messages: The live context as it was, oldest first.
+    """
+
+    end_id: str
+    session: SessionID
+    reason: EndReason
+    at: int
+    facts: SessionFacts
+    messages: tuple[Message, ...] = ()
+
+
 class Append(msgspec.Struct, frozen=True):
     """One session's part of a commit: its row as it shall be, and what joins its journal.
 
@@ -174,11 +184,34 @@ class Append(msgspec.Struct, frozen=True):
         facts: The new row. ``key`` 0 creates it; ``chain`` is that of the row as it was.
         base_seq: The ``head_seq`` the stored row must have now.
         entries: Their seqs run from ``base_seq + 1`` to ``facts.head_seq``.
+        ending: Joins the outbox in the same transaction.
+        removes: The session's row, journal and words are removed instead; there are no ``entries`` then.
     """
 
     facts: SessionFacts
     base_seq: int
     entries: tuple[Entry, ...] = ()
+    ending: Ending | None = None
+    removes: bool = False
+
+
+class SessionImport(msgspec.Struct, frozen=True):
+    """A whole session to be stored anew: its row and every entry of its journal.
+
+    ``facts.key`` is given anew. ``facts.chain`` is compared with the journal's own hashes; empty, it is not.
+    """
+
+    facts: SessionFacts
+    entries: tuple[Entry, ...] = ()
+
+
+class Hit(msgspec.Struct, frozen=True):
+    """A message that holds every word that was looked for, and the piece of it around the first."""
+
+    session: SessionID
+    epoch: int
+    seq: int
+    snippet: str
 
 
 class SessionFilter(msgspec.Struct, frozen=True, kw_only=True):

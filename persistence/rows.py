@@ -1,10 +1,11 @@
 """Records as rows and rows as records: the one place that knows the order of columns.
 
 JSON columns: tags, custom_data, pending and turn of a session, body of an entry. An entry's ``kind`` repeats
-what its body says, for indexes: 0 a message, 1 a finished turn.
+what its body says, for indexes and for reads of messages alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -12,17 +13,33 @@ import msgspec
 from .chain import Columns, link
 from .errors import StoreFormatError, UnstorableError
 from .ids import SessionID
-from .records import Append, Body, Entry, Message, SessionFacts, SessionState, TurnMark
+from .records import (
+    Append,
+    Body,
+    CommandRan,
+    Entry,
+    Message,
+    QueueRemoved,
+    SessionEnded,
+    SessionFacts,
+    SessionState,
+    SessionUpdated,
+    TurnFinished,
+    TurnMark,
+)
 
 Row = tuple[Any, ...]
 """One row as SQLite gives or takes it."""
 
 _FACTS_COLUMNS = (
-    "key, agent_id, channel_id, peer_id, thread_id, state, epoch, head_seq, message_count, token_count, "
-    "compaction_count, created_at, updated_at, last_active_at, compacted_at, tag, chain, pending, turn, "
-    "title, tags, custom_data, system_prompt, summary"
+    "key, agent_id, channel_id, peer_id, thread_id, created_at, state, epoch, head_seq, message_count, "
+    "token_count, compaction_count, updated_at, last_active_at, compacted_at, tag, chain, pending, turn, "
+    "title, tags, custom_data, system_prompt, summary, archived_at"
 )
-MUTABLE_COLUMNS = _FACTS_COLUMNS.split(", ")[5:]
+IDENTITY_COLUMNS = ["id", *_FACTS_COLUMNS.split(", ")[1:6]]
+"""The columns of `identity_values`, in its order."""
+
+MUTABLE_COLUMNS = _FACTS_COLUMNS.split(", ")[6:]
 """The columns of `mutable_values`, in its order."""
 
 SELECT_FACTS = f"SELECT {_FACTS_COLUMNS} FROM session"  # noqa: S608 - constants
@@ -31,8 +48,14 @@ SELECT_FACTS = f"SELECT {_FACTS_COLUMNS} FROM session"  # noqa: S608 - constants
 SELECT_ENTRIES = "SELECT seq, epoch, kind, at, tokens, client_id, turn_id, body, hash FROM journal"
 """Reads rows for `entry_of`; a condition follows."""
 
-MESSAGE = 0
-TURN_FINISHED = 1
+_KINDS: dict[type[Body], int] = {
+    Message: 0,  # indexes name 0 and 1
+    TurnFinished: 1,
+    SessionUpdated: 2,
+    SessionEnded: 3,
+    CommandRan: 4,
+    QueueRemoved: 5,
+}
 
 INT64 = 1 << 63
 """SQLite's integers are below it, and not below its negative."""
@@ -45,9 +68,18 @@ _decode_pending = msgspec.json.Decoder(tuple[int, ...]).decode
 _decode_turn = msgspec.json.Decoder(TurnMark).decode
 
 
-def identity_values(session: SessionID) -> Row:
-    """The columns that never change: id, agent_id, channel_id, peer_id, thread_id."""
-    return (str(session), session.agent_id, session.channel_id, session.peer_id, session.thread_id)
+def clamp(number: int) -> int:
+    """The integer nearest to ``number`` that SQLite can hold."""
+    return max(-INT64, min(number, INT64 - 1))
+
+
+def identity_values(facts: SessionFacts) -> Row:
+    """The columns that never change, in the order of `IDENTITY_COLUMNS`.
+
+    Indexes on these alone cost an append nothing.
+    """
+    name = facts.id
+    return (str(name), name.agent_id, name.channel_id, name.peer_id, name.thread_id, facts.created_at)
 
 
 def mutable_values(facts: SessionFacts, head_seq: int, chain: bytes) -> Row:
@@ -63,7 +95,6 @@ def mutable_values(facts: SessionFacts, head_seq: int, chain: bytes) -> Row:
         facts.message_count,
         facts.token_count,
         facts.compaction_count,
-        facts.created_at,
         facts.updated_at,
         facts.last_active_at,
         facts.compacted_at,
@@ -76,6 +107,7 @@ def mutable_values(facts: SessionFacts, head_seq: int, chain: bytes) -> Row:
         _encode(facts.custom_data).decode() if facts.custom_data else "{}",
         facts.system_prompt,
         facts.summary,
+        facts.archived_at,
     )
 
 
@@ -89,13 +121,13 @@ def facts_of(row: Row) -> SessionFacts:
         return SessionFacts(
             key=row[0],
             id=SessionID(row[1], row[2], row[3], row[4]),
-            state=SessionState(row[5]),
-            epoch=row[6],
-            head_seq=row[7],
-            message_count=row[8],
-            token_count=row[9],
-            compaction_count=row[10],
-            created_at=row[11],
+            created_at=row[5],
+            state=SessionState(row[6]),
+            epoch=row[7],
+            head_seq=row[8],
+            message_count=row[9],
+            token_count=row[10],
+            compaction_count=row[11],
             updated_at=row[12],
             last_active_at=row[13],
             compacted_at=row[14],
@@ -108,9 +140,19 @@ def facts_of(row: Row) -> SessionFacts:
             custom_data={} if row[21] == "{}" else _decode_custom_data(row[21]),
             system_prompt=row[22],
             summary=row[23],
+            archived_at=row[24],
         )
     except ValueError as error:  # of SessionID, SessionState and msgspec alike
         raise StoreFormatError(f"session row {row[0]}: expected a row of ours, met {error}") from error
+
+
+def sound(rows: Iterable[Row]) -> list[SessionFacts]:
+    """Read session rows but for damaged ones, which are named when they are loaded and stop no others."""
+    found: list[SessionFacts] = []
+    for row in rows:
+        with suppress(StoreFormatError):
+            found.append(facts_of(row))
+    return found
 
 
 def entry_of(row: Row, session: SessionID) -> Entry:
@@ -133,6 +175,8 @@ def journal_rows(append: Append) -> list[Row]:
         UnstorableError: A value cannot be stored, a pending message is not there, or the seqs leave a gap.
     """
     facts = append.facts
+    if append.removes and append.entries:
+        raise UnstorableError(f"{facts.id}: expected no entries beside a removal, met {len(append.entries)}")
     rows: list[Row] = []
     chain, seq = facts.chain, append.base_seq
     for entry in append.entries:
@@ -144,7 +188,7 @@ def journal_rows(append: Append) -> list[Row]:
             columns: Columns = (
                 seq,
                 entry.epoch,
-                MESSAGE if type(body) is Message else TURN_FINISHED,
+                _KINDS[type(body)],
                 entry.at,
                 entry.tokens,
                 entry.client_id,
@@ -181,7 +225,7 @@ def require_storable(facts: SessionFacts, chain: bytes, rows: Sequence[Row] = ()
         UnstorableError: A text is not valid Unicode, or a number needs more than 64 bits.
     """
     try:
-        for row in (mutable_values(facts, facts.head_seq, chain), *rows):
+        for row in (identity_values(facts), mutable_values(facts, facts.head_seq, chain), *rows):
             for value in row:
                 if isinstance(value, str):
                     value.encode()

@@ -1,7 +1,7 @@
 """The store on an SQLite file: one connection that writes, a few that only read."""
 
 import os
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -9,15 +9,29 @@ from typing import TypeVar
 from sqlite_utils import Database
 from sqlite_utils.utils import sqlite3  # pyright: ignore[reportPrivateImportUsage]  # its documented door
 
-from . import journal, queries, writing
+from . import journal, outbox, queries, writing
 from .commit import commit
 from .creation import create
 from .errors import StoreClosedError, StoreError, StoreOpenError, StorePermissionError, StoreUnavailableError
 from .ids import SessionID
+from .importing import import_all
+from .listing import read_list
 from .location import ProcessLock, locate, require_writable
 from .opening import open_writer, refusal, require_ours
 from .readers import Readers
-from .records import Append, Entry, SessionFacts, SessionFilter, SessionRecord, StoreStats
+from .records import (
+    Append,
+    Ending,
+    Entry,
+    Hit,
+    SessionFacts,
+    SessionFilter,
+    SessionImport,
+    SessionRecord,
+    SessionState,
+    StoreStats,
+)
+from .searching import index_messages, read_hits
 
 T = TypeVar("T")
 
@@ -59,7 +73,7 @@ class SQLiteSessionStore:
             return
         require_writable(self._place, exists=exists)
         if exists:
-            require_ours(self._place)
+            require_ours(self._place, older=True)
         self._lock = ProcessLock(self._place)
         try:
             self._db, self._readers = _open(self._place)
@@ -79,6 +93,11 @@ class SQLiteSessionStore:
             return commit(connection, batch)
         except sqlite3.Error as error:
             return [_unavailable(self._place, error) for _ in batch]
+
+    def import_sessions(self, sessions: Iterable[SessionImport]) -> list[SessionFacts]:
+        """See `SessionStore.import_sessions`."""
+        with self._writing() as connection:
+            return import_all(connection, sessions)
 
     def save(self, record: SessionRecord) -> None:
         """See `SessionStore.save`."""
@@ -100,10 +119,20 @@ class SQLiteSessionStore:
         with self._writing() as connection:
             return writing.archive(connection, session)
 
+    def endings(self, after: int, limit: int) -> Sequence[tuple[int, Ending]]:
+        """See `SessionStore.endings`."""
+        with self._readers.snapshot() as connection:
+            return outbox.read_endings(connection, after, limit)
+
+    def erase_ending(self, end_id: str) -> None:
+        """See `SessionStore.erase_ending`."""
+        with self._writing() as connection:
+            outbox.erase_ending(connection, end_id)
+
     def list(self, where: SessionFilter) -> list[SessionFacts]:
         """See `SessionStore.list`."""
         with self._readers.snapshot() as connection:
-            return queries.read_list(connection, where)
+            return read_list(connection, where)
 
     def facts(self, session: SessionID) -> SessionFacts | None:
         """See `SessionStore.facts`."""
@@ -132,6 +161,23 @@ class SQLiteSessionStore:
         """See `SessionStore.unfinished`."""
         with self._readers.snapshot() as connection:
             return queries.read_unfinished(connection, after_key, limit)
+
+    def due(self, state: SessionState, before: int, limit: int) -> Sequence[SessionFacts]:
+        """See `SessionStore.due`."""
+        with self._readers.snapshot() as connection:
+            return queries.read_due(connection, state, before, limit)
+
+    def index_messages(self, limit: int) -> int:
+        """See `SessionStore.index_messages`."""
+        with self._writing() as connection:
+            return index_messages(connection, limit)
+
+    def search(
+        self, query: str, where: SessionFilter, session: SessionID | None, limit: int
+    ) -> Sequence[Hit]:
+        """See `SessionStore.search`."""
+        with self._readers.snapshot() as connection:
+            return read_hits(connection, query, where, session, limit)
 
     def stats(self) -> StoreStats:
         """See `SessionStore.stats`."""
@@ -188,7 +234,7 @@ class SQLiteSessionStore:
 def _open(place: Path) -> tuple[Database, Readers]:
     if not place.exists():
         create(place)
-    require_ours(place)
+    require_ours(place, older=True)
     db = open_writer(place)
     try:
         return db, Readers(place)

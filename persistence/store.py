@@ -4,18 +4,30 @@ Every call may raise `StoreClosedError`, `StoreUnavailableError` or, where it me
 `StoreFormatError`.
 
 Rules:
-1. Writes (`commit`, `save`, `archive`, `delete`, `close`) come from one thread at a time; reads may come from
+1. Writes (`commit`, `save`, `archive`, `delete`, `erase_ending`, `index_messages`, `import_sessions` and
+   `close`) come from one thread at a time; reads may come from
    any thread, at any time, and see everything committed before they began.
 2. `commit` returns only when every append it reports as stored is durable. Appends stand or fail one by one;
    a failed one leaves nothing behind.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from .errors import StoreError
 from .ids import SessionID
-from .records import Append, Entry, SessionFacts, SessionFilter, SessionRecord, StoreStats
+from .records import (
+    Append,
+    Ending,
+    Entry,
+    Hit,
+    SessionFacts,
+    SessionFilter,
+    SessionImport,
+    SessionRecord,
+    SessionState,
+    StoreStats,
+)
 
 
 class SessionStore(Protocol):
@@ -29,18 +41,29 @@ class SessionStore(Protocol):
     def commit(self, batch: Sequence[Append]) -> Sequence[SessionFacts | StoreError]:
         """Store a batch durably; one answer per append, in order.
 
-        An answer is the stored row (``key`` and ``chain`` filled in) or the error that kept the append out:
-        `StaleHeadError`, `DuplicateClientIdError`, `UnstorableError` (a bug of the caller's),
-        `StoreFormatError` (that session's journal is damaged) or `StoreUnavailableError` (then nothing of the
-        batch is stored).
+        An answer is the stored row (``key`` and ``chain`` filled in; after a removal, the row that was
+        removed) or the error that kept the append out: `StaleHeadError`, `DuplicateClientIdError`,
+        `UnstorableError` (a bug of the caller's), `StoreFormatError` (that session's journal is damaged) or
+        `StoreUnavailableError` (then nothing of the batch is stored).
+        """
+        ...
+
+    def import_sessions(self, sessions: Iterable[SessionImport]) -> Sequence[SessionFacts]:
+        """Store whole sessions durably, all or none; answers the stored rows.
+
+        ``sessions`` is read as it is written: an error that it raises ends the import, and nothing is stored.
+
+        Raises:
+            SessionExistsError: One of them is stored already, or comes twice.
+            UnstorableError: One breaks the store's rules, or its entries are not those its chain was made of.
         """
         ...
 
     def save(self, record: SessionRecord) -> None:
         """Insert or replace the facts of one session; its messages are left alone.
 
-        ``key``, ``head_seq`` and ``chain`` belong to the journal: they stay as stored, or begin at 0 and
-        empty.
+        ``key``, ``created_at``, ``head_seq`` and ``chain`` stay as stored; head and chain of a new row are 0
+        and empty.
 
         Raises:
             UnstorableError: A value cannot be stored, or a pending seq is not in the journal.
@@ -57,6 +80,17 @@ class SessionStore(Protocol):
 
     def archive(self, session: SessionID) -> bool:
         """Set a session's state to archived; False if there is none."""
+        ...
+
+    def endings(self, after: int, limit: int) -> Sequence[tuple[int, Ending]]:
+        """At most ``limit`` ends of the outbox with a number above ``after``, each with its number, in order.
+
+        Numbers rise with every end and none comes twice; 0 is below all.
+        """
+        ...
+
+    def erase_ending(self, end_id: str) -> None:
+        """Take an end out of the outbox; without effect if it is not there."""
         ...
 
     def list(self, where: SessionFilter) -> Sequence[SessionFacts]:
@@ -88,6 +122,30 @@ class SessionStore(Protocol):
 
     def unfinished(self, after_key: int, limit: int) -> Sequence[SessionFacts]:
         """Rows with pending messages or a begun turn, by rising ``key`` above ``after_key``."""
+        ...
+
+    def due(self, state: SessionState, before: int, limit: int) -> Sequence[SessionFacts]:
+        """Sessions in ``state`` whose ``last_active_at`` is below ``before``, in the reverse order of `list`.
+
+        Of archived ones it is ``archived_at``; an archived session without it is never due.
+        """
+        ...
+
+    def index_messages(self, limit: int) -> int:
+        """Bring the search index forward by at most ``limit`` messages; how many these were, 0 if it has all.
+
+        What is not indexed yet is found all the same, but slower: call it when nothing else is to be written.
+        """
+        ...
+
+    def search(
+        self, query: str, where: SessionFilter, session: SessionID | None, limit: int
+    ) -> Sequence[Hit]:
+        """At most ``limit`` messages that hold every word of ``query`` (see `search`), the last stored first.
+
+        Messages of all epochs are searched, in the sessions that match ``where`` (not its limit and offset)
+        and in ``session`` alone if that is given. A query without any word finds nothing.
+        """
         ...
 
     def stats(self) -> StoreStats:

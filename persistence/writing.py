@@ -9,18 +9,22 @@ from .errors import UnstorableError
 from .ids import SessionID
 from .queries import read_facts
 from .records import SessionFacts, SessionState
-from .rows import MUTABLE_COLUMNS, identity_values, mutable_values, require_pending
+from .rows import IDENTITY_COLUMNS, MUTABLE_COLUMNS, Row, identity_values, mutable_values, require_pending
 
 _ASSIGNMENTS = ", ".join(f"{column} = ?" for column in MUTABLE_COLUMNS)
-_PLACES = ", ".join("?" * len(MUTABLE_COLUMNS))
-INSERT_SESSION = (
-    f"INSERT INTO session (id, agent_id, channel_id, peer_id, thread_id, {', '.join(MUTABLE_COLUMNS)}) "  # noqa: S608 - constants
-    f"VALUES (?, ?, ?, ?, ?, {_PLACES})"
-)
-_GUARD = "key = ? AND head_seq = ? AND chain = ? AND (head_seq > 0 OR id = ?)"
+_COLUMNS = (*IDENTITY_COLUMNS, *MUTABLE_COLUMNS)
+INSERT_SESSION = f"INSERT INTO session ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608 - constants
+_GUARD = "key = ? AND head_seq = ? AND chain = ? AND created_at = ? AND (head_seq > 0 OR id = ?)"
+_GUARDED = f"SELECT 1 FROM session WHERE {_GUARD}"  # noqa: S608 - constants
 UPDATE_SESSION = f"UPDATE session SET {_ASSIGNMENTS} WHERE {_GUARD}"  # noqa: S608 - constants
 
 UNBINDABLE = (UnicodeEncodeError, OverflowError)  # what sqlite3 raises for a value SQLite cannot hold
+
+
+def guard_values(facts: SessionFacts, head_seq: int) -> Row:
+    """What the stored row must have for `UPDATE_SESSION` to find it."""
+    name = "" if head_seq else str(facts.id)  # a chain that is not empty names its session already
+    return (facts.key, head_seq, facts.chain, facts.created_at, name)
 
 
 @contextmanager
@@ -42,7 +46,7 @@ def transaction(connection: sqlite3.Connection) -> Generator[None]:
 
 
 def save(connection: sqlite3.Connection, facts: SessionFacts) -> None:
-    """Insert or replace a session's facts inside a transaction; key, head and chain stay the journal's own.
+    """Insert or replace facts inside a transaction; key, created_at, head and chain stay as stored.
 
     Raises:
         UnstorableError: A value cannot be stored.
@@ -54,9 +58,9 @@ def save(connection: sqlite3.Connection, facts: SessionFacts) -> None:
     try:
         values = mutable_values(facts, head_seq, chain)
         if stored is None:
-            connection.execute(INSERT_SESSION, (*identity_values(facts.id), *values))
+            connection.execute(INSERT_SESSION, (*identity_values(facts), *values))
         else:
-            connection.execute(UPDATE_SESSION, (*values, stored.key, head_seq, chain, str(facts.id)))
+            connection.execute(UPDATE_SESSION, (*values, *guard_values(stored, head_seq)))
     except (sqlite3.IntegrityError, *UNBINDABLE) as error:
         raise UnstorableError(f"{facts.id}: expected storable values, met {error}") from error
 
@@ -69,6 +73,21 @@ def archive(connection: sqlite3.Connection, session: SessionID) -> bool:
 
 def delete(connection: sqlite3.Connection, session: SessionID) -> bool:
     """Remove a session and its journal inside a transaction; False if there was none."""
-    name = (str(session),)
-    connection.execute("DELETE FROM journal WHERE session = (SELECT key FROM session WHERE id = ?)", name)
-    return connection.execute("DELETE FROM session WHERE id = ?", name).rowcount == 1
+    row = connection.execute("SELECT key FROM session WHERE id = ?", (str(session),)).fetchone()
+    if row is not None:
+        _delete(connection, row[0])
+    return row is not None
+
+
+def delete_guarded(connection: sqlite3.Connection, facts: SessionFacts, base_seq: int) -> bool:
+    """Remove what an append was built on inside a transaction; False if the stored row is another."""
+    if connection.execute(_GUARDED, guard_values(facts, base_seq)).fetchone() is None:
+        return False
+    _delete(connection, facts.key)
+    return True
+
+
+def _delete(connection: sqlite3.Connection, key: int) -> None:
+    words = "DELETE FROM search WHERE rowid IN (SELECT rowid FROM journal WHERE session = ?)"
+    for statement in (words, "DELETE FROM journal WHERE session = ?", "DELETE FROM session WHERE key = ?"):
+        connection.execute(statement, (key,))

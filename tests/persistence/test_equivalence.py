@@ -10,12 +10,19 @@ from greenroom.persistence.errors import DuplicateClientIdError, StoreError
 from greenroom.persistence.ids import SessionID
 from greenroom.persistence.records import (
     Append,
+    CommandRan,
+    Ending,
+    EndReason,
     Entry,
     Message,
+    QueueRemoved,
+    SessionEnded,
     SessionFacts,
     SessionFilter,
+    SessionImport,
     SessionRecord,
     SessionState,
+    SessionUpdated,
     ToolCall,
     TurnMark,
 )
@@ -32,12 +39,22 @@ IDS = [
 ]
 sessions = st.sampled_from(IDS)
 small = st.integers(-1, 6)
-texts = st.text(max_size=8)  # may hold NUL, never a lone surrogate: those have a test of their own
+phrases = st.lists(
+    st.sampled_from(
+        ["red", "Red", "réd", "cafe\u0301", "CAFÉ", "straße", "日本", 'a"b*', "NEAR(", "_1", " ", "-", "."]
+    ),
+    max_size=4,
+).map(" ".join)
+texts = phrases | st.text(max_size=8)  # may hold NUL, never a lone surrogate: those have a test of their own
 bodies = st.one_of(
     st.builds(Message, st.sampled_from(["user", "assistant"]), texts),
     st.builds(
         Message, st.just("assistant"), texts, st.just((ToolCall("c", "n", "{}"),)), partial=st.booleans()
     ),
+    st.builds(SessionUpdated, st.none() | texts, st.none() | st.lists(texts, max_size=2).map(tuple)),
+    st.builds(SessionEnded, st.sampled_from(EndReason), texts, st.none() | small),
+    st.builds(CommandRan, texts, st.none() | texts),
+    st.builds(QueueRemoved, st.lists(small, max_size=2).map(tuple)),
     st.builds(hand.finished, small, small, will_retry=st.booleans(), usage=st.none() | st.just({"in": 1})),
 )
 client_ids = st.none() | st.sampled_from(["m1", "m2", "m3", "m4"])
@@ -53,6 +70,8 @@ changes = st.fixed_dictionaries(
         "token_count": st.integers(0, 99),
         "last_active_at": st.integers(hand.NOW, hand.NOW + 2),
         "compacted_at": st.none() | st.just(hand.NOW),
+        "archived_at": st.none() | st.integers(hand.NOW, hand.NOW + 2),
+        "created_at": st.sampled_from([hand.NOW, hand.NOW, hand.NOW, hand.NOW + 1]),
         "pending": st.lists(st.integers(1, 4), max_size=2, unique=True).map(tuple),
         "turn": st.none() | st.builds(TurnMark, st.just("t1"), st.integers(1, 3), st.just((1,))),
     },
@@ -65,10 +84,15 @@ filters = st.builds(
     agent_id=st.none() | st.sampled_from(["echo", "llm"]),
     peer_id=st.none() | st.sampled_from(["ann", "b:ob"]),
     state=st.none() | st.sampled_from(SessionState),
+    channel_id=st.none() | st.sampled_from(["web", "mail"]),
     created_after=st.none() | st.just(hand.NOW - 1) | st.just(hand.NOW),
+    created_before=st.none() | st.just(hand.NOW + 1),
     limit=st.integers(0, 2),
     offset=st.integers(0, 2),
 )
+
+
+ends = st.none() | st.tuples(st.sampled_from(["e1", "e2", "e3"]), st.sampled_from(EndReason), st.booleans())
 
 
 def plain(answer: object) -> object:
@@ -112,10 +136,54 @@ class TwoStores(RuleBasedStateMachine):
         ]
         return hand.append(facts, *made, **{**new, "epoch": epoch})
 
-    @rule(parts=st.lists(st.tuples(sessions, changes, drafts, st.booleans()), max_size=3))
+    @rule(parts=st.lists(st.tuples(sessions, changes, drafts, st.booleans(), ends), max_size=3))
     def commit(self, parts: list[Any]) -> None:
-        batch = [self.draft(session, new, entries, next_epoch=jump) for session, new, entries, jump in parts]
+        batch: list[Append] = []
+        for session, new, entries, jump, end in parts:
+            append = self.draft(session, new, entries, next_epoch=jump)
+            if end is not None:
+                end_id, reason, removes = end
+                ending = Ending(end_id, session, reason, hand.NOW, append.facts, (Message("user", "was"),))
+                append = msgspec.structs.replace(append, ending=ending)
+                if removes:
+                    append = msgspec.structs.replace(
+                        self.draft(session, {}, [], next_epoch=False), removes=True
+                    )
+                    append = msgspec.structs.replace(append, ending=ending)
+            batch.append(append)
         self.both("commit", batch)
+
+    @rule(end_id=st.sampled_from(["e1", "e2", "e3"]))
+    def erase_ending(self, end_id: str) -> None:
+        self.both("erase_ending", end_id)
+
+    @rule(after=small, limit=small, state=st.sampled_from(SessionState))
+    def read_ends_and_silent_ones(self, after: int, limit: int, state: SessionState) -> None:
+        self.both("endings", after, limit)
+        self.both("due", state, hand.NOW + after, limit)
+
+    @rule(limit=small)
+    def index_messages(self, limit: int) -> None:
+        self.sqlite.index_messages(limit)
+
+    @rule(query=phrases, where=filters, session=st.none() | sessions, limit=small)
+    def search(self, query: str, where: SessionFilter, session: SessionID | None, limit: int) -> None:
+        self.both("search", query, where, session, limit)
+
+    @rule(parts=st.lists(st.tuples(sessions, changes, drafts), max_size=2), is_damaged=st.booleans())
+    def import_sessions(self, parts: list[Any], is_damaged: bool) -> None:  # noqa: FBT001 - a rule's parameter
+        imports: list[SessionImport] = []
+        for session, new, entries in parts:
+            append = hand.append(
+                hand.facts(id=session, key=7, chain=b"?" if is_damaged else b""),
+                *[
+                    Entry(seq, 1, hand.NOW, body, tokens, client_id, turn_id)
+                    for seq, (body, tokens, client_id, turn_id) in enumerate(entries, 1)
+                ],
+                **new,
+            )
+            imports.append(SessionImport(append.facts, append.entries))
+        self.both("import_sessions", imports)
 
     @rule(session=sessions, base=small, key=small)
     def commit_on_another_head(self, session: SessionID, base: int, key: int) -> None:
@@ -158,6 +226,8 @@ class TwoStores(RuleBasedStateMachine):
             self.both("load", session)
             self.both("entries", session, 0, 99)
         self.both("stats")
+        self.both("endings", 0, 99)
+        self.both("search", "red", SessionFilter(), None, 99)
         facts: list[SessionFacts] = self.both("list", SessionFilter())
         assert len({one.key for one in facts}) == len(facts)
 

@@ -76,12 +76,12 @@ BAD: dict[str, tuple[Callable[[Path], object], type[StoreOpenError], str]] = {
     "a newer schema": (
         lambda p: altered(p, "PRAGMA user_version = 9"),
         StoreFormatError,
-        r"schema 9 is newer than this program \(1\)",
+        r"schema 9 is newer than this program \(2\)",
     ),
     "an unfinished schema": (
         lambda p: altered(p, "PRAGMA user_version = 0"),
         StoreFormatError,
-        r"schema 0 is older than this program \(1\)",
+        r"schema 0 is older than this program \(2\)",
     ),
     "a missing table": (lambda p: altered(p, "DROP TABLE journal"), StoreFormatError, "journal"),
     "another table": (

@@ -3,7 +3,18 @@
 import pytest
 from greenroom.persistence.errors import StoreFormatError
 from greenroom.persistence.ids import SessionID
-from greenroom.persistence.records import Body, Message, ToolCall, TurnError, TurnFinished
+from greenroom.persistence.records import (
+    Body,
+    CommandRan,
+    EndReason,
+    Message,
+    QueueRemoved,
+    SessionEnded,
+    SessionUpdated,
+    ToolCall,
+    TurnError,
+    TurnFinished,
+)
 from greenroom.persistence.rows import entry_of, journal_rows
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,7 +40,28 @@ turns = st.builds(
 )
 
 
-@given(messages | turns, st.none() | texts, st.none() | texts, st.integers(0, (1 << 63) - 1))
+seqs = st.lists(st.integers(1, 1 << 62), max_size=3).map(tuple)
+others = (
+    st.builds(
+        SessionUpdated,
+        *[
+            st.none() | given
+            for given in (
+                texts,
+                st.lists(texts, max_size=2).map(tuple),
+                st.dictionaries(texts, texts, max_size=2),
+                texts,
+                texts,
+            )
+        ],
+    )
+    | st.builds(SessionEnded, st.sampled_from(EndReason), texts, st.none() | st.integers(1, 1 << 62))
+    | st.builds(CommandRan, texts, st.none() | texts)
+    | st.builds(QueueRemoved, seqs)
+)
+
+
+@given(messages | turns | others, st.none() | texts, st.none() | texts, st.integers(0, (1 << 63) - 1))
 def test_every_entry_survives_its_row(
     body: Body, client_id: str | None, turn_id: str | None, tokens: int
 ) -> None:
