@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from ..persistence.ids import SessionID
 from ..persistence.records import Entry, SessionFacts
 from .commands import Snapshot
 from .conversation import epoch_string
@@ -13,7 +14,8 @@ from .reads import Reads
 MAX_EVENTS = 300
 MAX_BYTES = 512 * 1024
 MAX_MESSAGES = 200
-ENVELOPE = 256  # bytes of a frame around an entry's body, generously
+FIRST_PAGE = 10  # messages
+ENVELOPE = 256  # bytes of a frame around an entry's body, its session and its client id, generously
 
 
 async def find_backlog(
@@ -41,19 +43,41 @@ async def find_backlog(
             return ()
         if epoch == epoch_string(facts) and 0 < gap <= MAX_EVENTS:
             entries = await reads(store.entries, facts.id, seq, gap)
-            if len(entries) == len(newest_that_fit(entries)):
+            if len(entries) == len(newest_that_fit(entries, facts.id)):
                 return tuple(entries)
-    found = await reads(store.history, facts.id, facts.epoch, None, MAX_MESSAGES + 1)
-    messages = newest_that_fit(found[-MAX_MESSAGES:])
-    return Snapshot(messages, more=len(messages) < len(found))
+    return await newest_messages(reads, facts, facts.epoch, None, MAX_MESSAGES)
 
 
-def newest_that_fit(entries: Sequence[Entry]) -> tuple[Entry, ...]:
+async def newest_messages(
+    reads: Reads, facts: SessionFacts, epoch: int, before_seq: int | None, limit: int
+) -> Snapshot:
+    """The newest ``limit`` messages of an epoch before a seq, as far as `MAX_BYTES` go.
+
+    Reads few at first and more while there is room, so that long messages are not read in vain.
+
+    Raises:
+        UnavailableError: The store could not be read.
+    """
+    found: list[Entry] = []
+    size = FIRST_PAGE
+    while True:
+        size = min(size, limit + 1 - len(found))
+        page = await reads(reads.store.history, facts.id, epoch, before_seq, size)
+        found[:0] = page
+        kept = newest_that_fit(found[-limit:], facts.id)
+        if len(page) < size or len(found) > limit or len(kept) < len(found):
+            return Snapshot(kept, more=len(kept) < len(found))
+        before_seq, size = page[0].seq, size * 2
+
+
+def newest_that_fit(entries: Sequence[Entry], session: SessionID) -> tuple[Entry, ...]:
     """The newest entries whose frames are at most `MAX_BYTES` together, oldest first; at least one."""
     room = MAX_BYTES
+    envelope = ENVELOPE + len(str(session).encode())
     first = len(entries)
     while first > 0:
-        room -= len(msgspec.json.encode(entries[first - 1].body)) + ENVELOPE
+        entry = entries[first - 1]
+        room -= len(msgspec.json.encode(entry.body)) + len((entry.client_id or "").encode()) + envelope
         if room < 0 and first < len(entries):
             break
         first -= 1

@@ -9,6 +9,7 @@ from ..persistence.records import Entry, Message, SessionFacts, StopReason, Turn
 from .events import QueuedMessage, Subscriber
 from .reply import Reply
 
+SendMode = Literal["followup", "collect", "steer", "interrupt", "reject"]
 SendStatus = Literal["accepted", "queued", "done"]
 
 
@@ -70,14 +71,15 @@ class Attached(msgspec.Struct, frozen=True, kw_only=True):
 class Send:
     """Store a user message and have it answered.
 
-    ``mode`` is ``followup`` (wait for a turn of its own) or ``reject`` (refuse while a turn runs); with
-    ``until_done`` the answer comes when that turn has finished.
+    ``mode`` says what becomes of it while a turn runs: ``followup`` waits for a turn of its own, ``reject``
+    is refused as busy, the others are not supported; when none runs, all start one. With ``until_done`` the
+    answer comes when that turn has finished.
     """
 
     client_id: str
     content: str
     reply: Reply[Ack]
-    mode: Literal["followup", "reject"] = "followup"
+    mode: SendMode = "followup"
     until_done: bool = False
 
 

@@ -29,7 +29,13 @@ from ..persistence.records import (
 )
 from .commands import Ack, Barrier, EndTurn, Open, Record, Send, SendStatus, Stepped
 from .effects import Answer, AnswerWhenDone, Begin, Effect, Finished, Refuse
-from .errors import BusyError, IdConflictError, SessionNotFoundError
+from .errors import (
+    BusyError,
+    GreenroomError,
+    IdConflictError,
+    NotSupportedError,
+    SessionNotFoundError,
+)
 from .events import QueuedMessage
 
 MAX_ATTEMPTS = 3  # the third crash on one message sets it aside
@@ -45,6 +51,8 @@ class Rules:
         answers: Whether messages start turns at all.
         on_interrupt: Whether an interrupted turn is run again or used up.
         max_pending: Messages that may wait for a turn.
+        max_pending_bytes: What may wait already when another message comes, in bytes of content: the queue is
+            told whole to whoever attaches.
         new_id: Draws an opaque string, at most 32 characters, never the same twice.
         is_draining: No further turn begins.
     """
@@ -52,6 +60,7 @@ class Rules:
     answers: bool
     on_interrupt: Literal["retry", "finish"]
     max_pending: int
+    max_pending_bytes: int
     new_id: Callable[[], str]
     is_draining: bool = False
 
@@ -145,15 +154,8 @@ def recover(state: Conversation, at: int, rules: Rules) -> Step:
 def _send(state: Conversation, command: Send, known: Entry | None, at: int, rules: Rules) -> Step:
     if known is not None:
         return _send_again(state, command, known)
-    if command.mode == "reject" and state.turn is not None:
-        busy = BusyError("session: expected no turn, met one running", retry_after=BUSY_RETRY_AFTER)
-        return Step(state, (), (Refuse(command.reply, busy),))
-    if rules.answers and len(state.pending) >= rules.max_pending:
-        full = BusyError(
-            f"queue: expected at most {rules.max_pending} pending messages, met one more",
-            retry_after=BUSY_RETRY_AFTER,
-        )
-        return Step(state, (), (Refuse(command.reply, full),))
+    if (refusal := _refusal(state, command, rules)) is not None:
+        return Step(state, (), (Refuse(command.reply, refusal),))
     body = Message("user", command.content)
     state, entry = _append(_created(state, at, rules), body, at, client_id=command.client_id)
     if rules.answers:
@@ -161,10 +163,33 @@ def _send(state: Conversation, command: Send, known: Entry | None, at: int, rule
     begun = _begin_next(Step(state, (entry,)), at, rules)
     ack = _ack(begun.state, entry, duplicate=False)
     if not rules.answers:  # nobody will answer: it is stored, and that was all
-        ack = msgspec.structs.replace(ack, status="accepted")
+        ack = unanswered(ack, until_done=command.until_done)
     waits = command.until_done and rules.answers
-    reply = AnswerWhenDone(command.reply, ack) if waits else Answer(command.reply, ack)
+    reply = AnswerWhenDone(command.reply, ack, until_done=True) if waits else Answer(command.reply, ack)
     return Step(begun.state, begun.entries, (reply, *begun.effects))
+
+
+def _refusal(state: Conversation, command: Send, rules: Rules) -> GreenroomError | None:
+    if state.turn is not None and command.mode == "reject":
+        return BusyError("session: expected no turn, met one running", retry_after=BUSY_RETRY_AFTER)
+    if state.turn is not None and command.mode != "followup":
+        text = f"mode: expected followup or reject while a turn runs, met {command.mode}"
+        return NotSupportedError(text, field="mode")
+    if rules.answers and len(state.pending) >= rules.max_pending:
+        text = f"queue: expected at most {rules.max_pending} pending messages, met one more"
+        return BusyError(text, retry_after=BUSY_RETRY_AFTER)
+    waiting = sum(len(content(entry).encode()) for entry in state.pending) if rules.answers else 0
+    if waiting > rules.max_pending_bytes:
+        text = f"queue: expected at most {rules.max_pending_bytes} bytes of pending messages, met {waiting}"
+        return BusyError(text, retry_after=BUSY_RETRY_AFTER)
+    return None
+
+
+def unanswered(ack: Ack, *, until_done: bool) -> Ack:
+    """The ack of a message that nobody answers: stored, and done at once for a sender that waits."""
+    if until_done:
+        return msgspec.structs.replace(ack, status="done", stop_reason="end_turn", text="")
+    return msgspec.structs.replace(ack, status="accepted")
 
 
 def _send_again(state: Conversation, command: Send, known: Entry) -> Step:
@@ -172,8 +197,8 @@ def _send_again(state: Conversation, command: Send, known: Entry) -> Step:
         conflict = IdConflictError(f"client_id: expected the content stored as seq {known.seq}, met another")
         return Step(state, (), (Refuse(command.reply, conflict),))
     ack = _ack(state, known, duplicate=True)
-    if command.until_done:
-        return Step(state, (), (AnswerWhenDone(command.reply, ack),))
+    if command.until_done or ack.status == "done":
+        return Step(state, (), (AnswerWhenDone(command.reply, ack, until_done=command.until_done),))
     return Step(state, (), (Answer(command.reply, ack),))
 
 

@@ -27,10 +27,14 @@ class Refuse:
 
 @dataclass(frozen=True, slots=True)
 class AnswerWhenDone:
-    """Resolve a reply when the turn that answers ``ack.seq`` has finished, or at once if it has."""
+    """Resolve a reply with how the turn that answers ``ack.seq`` ended, once it has.
+
+    If nobody ever answers, a sender that waits (``until_done``) is told so.
+    """
 
     reply: Reply[Ack]
     ack: Ack
+    until_done: bool
 
 
 @dataclass(frozen=True, slots=True)

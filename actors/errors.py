@@ -8,7 +8,9 @@ GreenroomError
 ├── MailboxClosedError      the actor has ended; a new one may be started
 ├── QuarantinedError        the session crashed too often and rests
 ├── UnavailableError        the store failed, or the outcome of a commit is unknown
-└── ShuttingDownError       the runtime takes no more work
+├── DamagedError            what is stored of the session cannot be trusted
+├── ShuttingDownError       the runtime takes no more work
+└── NotSupportedError       this version cannot do it
 """
 
 
@@ -19,10 +21,12 @@ class GreenroomError(Exception):
         name: Never changes for one situation; clients may branch on it.
         retryable: The same request may succeed later.
         retry_after: Seconds to wait before trying again, if known.
+        field: The part of the request that is wrong, if it is one; never its value.
     """
 
     name = "internal_error"
     retryable = False
+    field: str | None = None
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -73,8 +77,22 @@ class UnavailableError(GreenroomError):
     retryable = True
 
 
+class DamagedError(GreenroomError):
+    """What is stored does not match its own hashes or form; trying again will not mend it."""
+
+
 class ShuttingDownError(GreenroomError):
     """The runtime drains and takes no more work."""
 
     name = "shutting_down"
     retryable = True
+
+
+class NotSupportedError(GreenroomError):
+    """The request is a valid one that this version cannot carry out."""
+
+    name = "not_supported"
+
+    def __init__(self, message: str, *, field: str) -> None:
+        super().__init__(message)
+        self.field = field

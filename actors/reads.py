@@ -5,9 +5,9 @@ from typing import TypeVar, TypeVarTuple
 
 import trio
 
-from ..persistence.errors import StoreError
+from ..persistence.errors import StoreError, StoreFormatError
 from ..persistence.store import SessionStore
-from .errors import UnavailableError
+from .errors import DamagedError, UnavailableError
 
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
@@ -28,12 +28,15 @@ class Reads:
 
         Raises:
             UnavailableError: The store could not answer.
+            DamagedError: What it holds is damaged.
         """
         try:
             if not self.store.blocking:
                 await trio.lowlevel.checkpoint()
                 return read(*args)
             return await trio.to_thread.run_sync(read, *args, limiter=self._limiter)
+        except StoreFormatError as exc:
+            raise DamagedError("store: expected sound rows, met damage") from exc
         except StoreError as exc:
             raise UnavailableError(
                 f"store: expected an answer, met {exc.name}", retry_after=RETRY_AFTER

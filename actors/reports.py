@@ -24,6 +24,12 @@ class SessionQuarantined(msgspec.Struct, frozen=True):
     seconds: float
 
 
+class SessionDamaged(msgspec.Struct, frozen=True):
+    """What is stored of a session cannot be trusted; it is not served."""
+
+    session: SessionID
+
+
 class AgentFailed(msgspec.Struct, frozen=True):
     """An agent raised; its turn was finished with an error."""
 
@@ -52,7 +58,7 @@ Reporter = Callable[[msgspec.Struct], None]
 
 
 def describe(error: BaseException) -> tuple[str, str]:
-    """An error's class and text, and the file and line that raised it; never a traceback.
+    """An error's class, and the file and line that raised it; never its text: it may repeat what people said.
 
     A group, as a nursery raises it, is described by its first error.
     """
@@ -62,4 +68,4 @@ def describe(error: BaseException) -> tuple[str, str]:
         root = members[0]
     frames = traceback.extract_tb(root.__traceback__)
     where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
-    return f"{type(root).__name__}: {root}", where
+    return type(root).__name__, where

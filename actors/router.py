@@ -13,6 +13,8 @@ from .supervisor import Supervisor
 
 T = TypeVar("T")
 
+RETRY_AFTER = 1.0  # seconds; about what a restart takes
+
 
 class Router:
     """Delivers in order: what is delivered first to a session is taken first, also while it starts."""
@@ -40,7 +42,9 @@ class Router:
             QuarantinedError: The session crashed too often and rests.
         """
         if self._is_draining:
-            raise ShuttingDownError("runtime: expected it to take work, met a shutdown")
+            raise ShuttingDownError(
+                "runtime: expected it to take work, met a shutdown", retry_after=RETRY_AFTER
+            )
         self._supervisor.place_for(session).mailbox.put(command)
 
     def wake(self, session: SessionID) -> bool:

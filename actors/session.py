@@ -22,9 +22,9 @@ from ..persistence.records import Append, Entry, Message, SessionFacts, TurnFini
 from .backlog import find_backlog
 from .commands import Ack, Attach, Attached, Command, Open, RunningTurn, Send, Stepped
 from .context import LiveContext
-from .conversation import Conversation, Step, content, epoch_string, recover, step
+from .conversation import Conversation, Step, content, epoch_string, recover, step, unanswered
 from .effects import Answer, AnswerWhenDone, Begin, Finished, Refuse
-from .errors import MailboxClosedError, SessionNotFoundError, UnavailableError
+from .errors import DamagedError, MailboxClosedError, SessionNotFoundError, UnavailableError
 from .events import Event, Live, QueueChanged, StateChanged, TurnDelta, TurnStarted
 from .mailbox import Mailbox
 from .reply import Reply, ReplySlot
@@ -70,6 +70,7 @@ class Session:
 
         Raises:
             UnavailableError: The store could not be read or written.
+            DamagedError: What it holds of the session is damaged.
         """
         record = await self._around.reads(self._around.reads.store.load, self.id)
         if record is None:
@@ -200,11 +201,14 @@ class Session:
     async def _answer_from_store(self, effect: AnswerWhenDone) -> None:
         try:
             found = await self._around.reads(self._around.reads.store.outcome, self.id, effect.ack.seq)
-        except UnavailableError as exc:
-            effect.reply.reject(exc)
+        except (DamagedError, UnavailableError) as exc:
+            if effect.until_done:
+                effect.reply.reject(exc)
+            else:  # that it is stored is certain, and all that was asked
+                effect.reply.resolve(effect.ack)
             return
         if found is None:  # stored while nobody answered here
-            effect.reply.resolve(effect.ack)
+            effect.reply.resolve(unanswered(effect.ack, until_done=effect.until_done))
             return
         finished, messages = found
         effect.reply.resolve(_done(effect.ack, finished, "".join(map(content, messages))))
@@ -218,7 +222,7 @@ class Session:
         try:
             facts = await opened.wait()
             backlog = await find_backlog(self._around.reads, facts, command.after)
-        except (SessionNotFoundError, UnavailableError) as exc:
+        except (SessionNotFoundError, DamagedError, UnavailableError) as exc:
             command.reply.reject(exc)
             return
         # No await from here on: no delta can fall between the turn's text and the subscription.

@@ -6,9 +6,9 @@ import trio
 
 from ..persistence.ids import SessionID
 from .commands import Command
-from .errors import QuarantinedError, UnavailableError
+from .errors import DamagedError, QuarantinedError, UnavailableError
 from .registry import Place, Registry
-from .reports import SessionCrashed, SessionQuarantined, describe
+from .reports import SessionCrashed, SessionDamaged, SessionQuarantined, describe
 from .session import Session
 from .surroundings import Surroundings
 
@@ -29,23 +29,12 @@ class Supervisor:
             BusyError: There is no room for another live session.
         """
         place = self._registry.get(session)
-        if place is not None:
-            if place.is_resting:
-                self._wake(place)
-            return place
-        place = self._registry.open(session)
-        self._start(place)
+        if place is None:
+            place = self._registry.open(session)
+            self._nursery.start_soon(self._keep_alive, place, name=f"session {place.id}")
+        elif place.is_resting:
+            raise _quarantined(place.id, place.restarts.remaining(trio.current_time()))
         return place
-
-    def _wake(self, place: Place) -> None:
-        left = place.restarts.remaining(trio.current_time())
-        if left > 0:
-            raise _quarantined(place.id, left)
-        self._start(place)
-
-    def _start(self, place: Place) -> None:
-        place.is_resting = False
-        self._nursery.start_soon(self._keep_alive, place, name=f"session {place.id}")
 
     async def _keep_alive(self, place: Place) -> None:
         while True:
@@ -54,13 +43,24 @@ class Supervisor:
             except UnavailableError as exc:
                 _refuse(self._registry.remove(place), exc)
                 return
+            except DamagedError as exc:
+                self._around.report(SessionDamaged(place.id))
+                _refuse(self._registry.remove(place), exc)
+                return
             except Exception as exc:  # noqa: BLE001 - the guard: a crash ends here and is counted
                 delay = self._crashed(place, exc)
-                if delay is None:
-                    return
                 await trio.sleep(delay)
+                if place.is_resting and not self._wakes_up(place):
+                    return
             else:
                 return
+
+    def _wakes_up(self, place: Place) -> bool:
+        """After a quarantine the session goes on by itself: messages may be pending."""
+        if self._registry.get(place.id) is not place:
+            return False  # put away meanwhile, for want of room
+        place.is_resting = False
+        return True
 
     async def _live(self, place: Place) -> None:
         actor = Session(place.id, place.mailbox, self._around)
@@ -72,15 +72,17 @@ class Supervisor:
             # Before any wait for the next run: a dead actor would look quiet, and its place be given away.
             place.actor = None
 
-    def _crashed(self, place: Place, error: Exception) -> float | None:
+    def _crashed(self, place: Place, error: Exception) -> float:
+        """Count a crash; the seconds until the next start."""
         self._around.report(SessionCrashed(place.id, *describe(error)))
         at = trio.current_time()
         delay = place.restarts.failed(at)
-        if delay is None:
-            left = place.restarts.remaining(at)
-            self._around.report(SessionQuarantined(place.id, left))
-            _refuse(place.rest(), _quarantined(place.id, left))
-        return delay
+        if delay is not None:
+            return delay
+        left = place.restarts.remaining(at)
+        self._around.report(SessionQuarantined(place.id, left))
+        _refuse(place.rest(), _quarantined(place.id, left))
+        return left
 
     def _retire(self, place: Place) -> None:
         _refuse(self._registry.remove(place), UnavailableError("session: expected no command, met one"))

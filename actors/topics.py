@@ -32,10 +32,6 @@ class Topics:
         for session in tuple(self._sessions.get(subscriber, ())):
             self.unsubscribe(session, subscriber)
 
-    def has_listeners(self, session: SessionID) -> bool:
-        """Whether anybody listens to the session."""
-        return session in self._subscribers
-
     def publish(self, event: Event) -> None:
         """Offer an event to everyone who listens to its session."""
         listeners = self._subscribers.get(event.session)

@@ -79,11 +79,12 @@ class Turn:
 
         Raises:
             TurnClosedError: The turn has ended meanwhile.
-            TurnTooLongError: The answer would exceed the limit on one message's content, in UTF-8 bytes.
+            TurnTooLongError: The answer would exceed the limit on one message's content, in UTF-8 bytes;
+                text that JSON escapes to more than twice its size counts for half of that, to fit a frame.
         """
         if self._is_closed:
             raise TurnClosedError(f"turn {self.turn_id}: expected a running turn, met one that has ended")
-        size = len(text.encode())
+        size = max(len(text.encode()), (len(msgspec.json.encode(text)) - 2) // 2)
         if size > self._room:
             raise TurnTooLongError(
                 f"turn {self.turn_id}: expected at most {self._room} more bytes, met {size}"

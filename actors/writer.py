@@ -67,7 +67,7 @@ class Writer:
         """
         job = _Job(append, ReplySlot())
         if self._is_closed:
-            raise UnavailableError("writer: expected it open, met it closed")
+            raise UnavailableError("writer: expected it open, met it closed", retry_after=1.0)
         if self._store.blocking:
             self._jobs.put(job)
         else:

@@ -11,7 +11,7 @@ import trio
 
 from ..runtime.websocket import ClientSocket, connect
 
-# Two hundred bytes of text: the size of a chat message in the reference figures.
+# Two hundred bytes of text: a chat message of a few lines.
 TEXT = ("A short message of a conversation, as people write them. " * 4)[:200]
 
 

@@ -3,6 +3,9 @@
 import importlib
 import inspect
 import re
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 
 from ..actors.turn import Agent, Turn
 
@@ -30,7 +33,8 @@ def find_agent(name: str) -> Agent:
 
     A host's function is ``async def agent(turn: Turn) -> None``. It is taken to have effects, so that a turn
     cut off by a crash is reported and not run again, unless the function has an attribute
-    ``on_interrupt = "retry"``.
+    ``on_interrupt = "retry"``. Its module may also lie in the working directory, and so may what that module
+    imports while it is loaded, behind everything that is installed.
 
     Raises:
         AgentNotFoundError: The module cannot be imported, or has no such async function.
@@ -41,10 +45,24 @@ def find_agent(name: str) -> Agent:
         return Agent("echo", echo, on_interrupt="retry")
     module, _, attribute = name.partition(":")
     try:
-        function = getattr(importlib.import_module(module), attribute)
+        with _working_directory():
+            function = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as exc:
         raise AgentNotFoundError(f"agent: expected module:function to import, met {name} ({exc})") from exc
     if not inspect.iscoroutinefunction(function):
         raise AgentNotFoundError(f"agent: expected an async function, met {name}")
     retries = getattr(function, "on_interrupt", "finish") == "retry"
     return Agent(name, function, on_interrupt="retry" if retries else "finish")
+
+
+@contextmanager
+def _working_directory() -> Generator[None]:
+    """Let modules be found in the working directory too; last, so that a file there replaces no package."""
+    is_searched = "" in sys.path
+    if not is_searched:
+        sys.path.append("")
+    try:
+        yield
+    finally:
+        if not is_searched and "" in sys.path:
+            sys.path.remove("")

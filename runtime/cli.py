@@ -37,6 +37,8 @@ def run(arguments: Sequence[str]) -> int:
     except (Exception, KeyboardInterrupt, BaseExceptionGroup) as exc:  # noqa: BLE001  # the last place: told below
         if debug:
             sys.excepthook(type(exc), exc, exc.__traceback__)
+        if isinstance(exc, OSError):
+            abandon_output()  # it may be the output that failed, and would fail again when the process ends
         code, sentence = exits.explain(exc)
         return _fail(code, sentence) if code != exits.INTERRUPTED else code
 

@@ -3,13 +3,14 @@
 import enum
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
 import trio
 
 from ..actors.errors import BusyError, GreenroomError
 from ..actors.events import Event
 from ..actors.surroundings import now
+from .call_reply import CallReply
 from .config import Limits
 from .core import Core
 from .encoding import error_frame, event_frame, result_frame
@@ -18,7 +19,7 @@ from .lanes import Lanes
 from .methods import Methods
 from .outbox import Outbox
 from .protocol import Call, ProtocolError, RequestId, decode
-from .requests import Initialize, Ping
+from .requests import Attach, Initialize, Ping
 from .sender import Sender
 from .version import VERSION
 from .websocket import ServerSocket, SocketClosedError
@@ -44,31 +45,6 @@ class Phase(enum.Enum):
     ENDING = enum.auto()
 
 
-class CallReply:
-    """Answers one request on its connection, once."""
-
-    __slots__ = ("_connection", "_is_answered", "_request_id", "_result")
-
-    def __init__(self, connection: "Connection", request_id: RequestId, result: Callable[[Any], Any]) -> None:
-        self._connection = connection
-        self._request_id = request_id
-        self._result = result
-        self._is_answered = False
-
-    def resolve(self, value: object, /) -> None:
-        """Send the result that the value makes."""
-        self._answer(lambda: result_frame(self._request_id, self._result(value)))
-
-    def reject(self, error: Exception, /) -> None:
-        """Send an error."""
-        self._answer(lambda: error_frame(self._request_id, error))
-
-    def _answer(self, text: Callable[[], str]) -> None:
-        if not self._is_answered:
-            self._is_answered = True
-            self._connection.answer(text())
-
-
 class Connection:
     """A subscriber and its socket; `serve` it in a task of its own.
 
@@ -90,6 +66,7 @@ class Connection:
         self._limits: Limits = core.limits
         self._sender = sender
         self._methods = Methods(core, self, self.outbox.resumed)
+        self._lanes: Lanes | None = None  # exists while it is served
         self._strikes = 0
         self._unanswered = 0
         self._end: tuple[int, str] = (1000, "")
@@ -102,14 +79,15 @@ class Connection:
         """Serve until either side ends the connection; raises nothing but `trio.Cancelled`."""
         try:
             async with trio.open_nursery() as nursery:
-                lanes = Lanes(nursery, self._deliver, self._read)
-                with self._reading:
-                    await self._receive(lanes)
-                self.phase = Phase.ENDING
+                self._lanes = lanes = Lanes(nursery, self.outbox, self._deliver, self._carry_out)
+                try:
+                    with self._reading:
+                        await self._receive(lanes)
+                finally:
+                    self.phase = Phase.ENDING
                 nursery.cancel_scope.cancel(reason="the connection has ended")
             await self._close()
         finally:
-            self.phase = Phase.ENDING
             self._core.topics.drop(self)
             self._sender.forget(self)
             self.socket.abort()
@@ -138,7 +116,9 @@ class Connection:
         self._heard_at, self._pinged = at, False
 
     def _check_silence(self, at: float) -> None:
-        heard_at = max(self._heard_at, self.socket.last_heard)
+        socket = self.socket
+        # Behind a backlog its pongs stay unread, but each piece of it that the peer takes is a sign of life.
+        heard_at = max(self._heard_at, socket.last_heard, socket.stalled_since or 0.0)
         if heard_at > self._heard_at:
             self._heard_at, self._pinged = heard_at, False
         silent = at - heard_at
@@ -147,7 +127,7 @@ class Connection:
         elif silent > self._limits.ping and not self._pinged:
             self._pinged = True
             with suppress(SocketClosedError):  # whoever reads from it learns that
-                self.socket.ping()
+                socket.ping()
 
     def offer(self, event: Event, /) -> None:
         """Queue an event of a session this client is attached to."""
@@ -159,10 +139,10 @@ class Connection:
         self.outbox.put(text)
         self._flush()
 
-    def answer(self, text: str) -> None:
-        """Queue the one answer to a request that was taken."""
-        self._unanswered -= 1
-        self.put(text)
+    def sent(self) -> None:
+        """Learn from the sender that frames may have left the outbox."""
+        if self._lanes is not None and self.phase is not Phase.ENDING:
+            self._lanes.advance()
 
     def failed(self, error: Exception, /) -> None:
         """Learn from the sender that this connection cannot be sent to."""
@@ -191,7 +171,7 @@ class Connection:
     def _take(self, message: str, lanes: Lanes) -> None:
         request_id: RequestId = None
         try:
-            call = decode(message)
+            call = decode(message, is_open=self.phase is not Phase.NEW)
             self._strikes = 0
             if call is not None:
                 request_id = call.id
@@ -208,8 +188,6 @@ class Connection:
         match call.request:
             case Initialize():
                 self._initialize(call.id, call.request)
-            case _ if self.phase is Phase.NEW:
-                raise ProtocolError("unauthorized", "request: expected initialize first")
             case Ping():
                 self.put(result_frame(call.id, {"at": utc(now())}))
             case _ if self._unanswered >= MAX_UNANSWERED:
@@ -244,19 +222,40 @@ class Connection:
         }
         self.put(result_frame(request_id, result))
 
-    def _deliver(self, call: Call) -> None:
-        try:
-            self._methods.deliver(call, lambda result: CallReply(self, call.id, result))
-        except GreenroomError as exc:
-            self.answer(error_frame(call.id, exc))
+    def _answer(self, text: str, *, is_pledged: bool = False) -> None:
+        """Queue the one answer to a request that was taken."""
+        self._unanswered -= 1
+        self.outbox.put(text, is_pledged=is_pledged)
+        self._flush()
 
-    async def _read(self, call: Call) -> None:
+    def _deliver(self, call: Call, answer: Callable[[str], None] | None = None) -> None:
+        answer = answer or self._answer
+        try:
+            self._methods.deliver(call, lambda result: CallReply(answer, call.id, result))
+        except GreenroomError as exc:
+            answer(error_frame(call.id, exc))
+
+    async def _carry_out(self, call: Call) -> None:
+        """Do what `Lanes` calls an operation; it has pledged room for the answer."""
+        answered = trio.Event()
+
+        def answer(text: str) -> None:
+            self._answer(text, is_pledged=True)
+            answered.set()
+
+        if isinstance(call.request, Attach):
+            self._deliver(call, answer)
+            await answered.wait()
+        else:
+            await self._read(call, answer)
+
+    async def _read(self, call: Call, answer: Callable[[str], None]) -> None:
         try:
             result = await self._methods.read(call)
         except GreenroomError as exc:
-            self.answer(error_frame(call.id, exc))
+            answer(error_frame(call.id, exc))
         else:
-            self.answer(result_frame(call.id, result))
+            answer(result_frame(call.id, result))
 
     async def _close(self) -> None:
         """Send what was queued before the end, unless it was the queue that ended it, then say goodbye."""

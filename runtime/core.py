@@ -54,16 +54,18 @@ class Core:
     tokens: TokenCounter
     _around: Surroundings
     _patience: trio.CancelScope
-    _is_stopping: bool = False
+    _stopped: trio.Event
+    _stopping: bool = False
 
     async def stop(self) -> None:
         """End all work: refuse commands, let turns end until the drain deadline, cut off and name the rest.
 
-        What a cut-off turn has said is stored. Idempotent; a second call returns at once.
+        What a cut-off turn has said is stored. Idempotent: a second call waits for the first.
         """
-        if self._is_stopping:
+        if self._stopping:
+            await self._stopped.wait()
             return
-        self._is_stopping = True
+        self._stopping = True
         turns = self._around.turns
         self._around.rules = replace(self._around.rules, is_draining=True)
         with trio.move_on_after(SETTLE_DEADLINE):
@@ -75,6 +77,7 @@ class Core:
         with trio.move_on_after(self.limits.stop_grace):
             await turns.wait_until_idle()
         turns.report_running()
+        self._stopped.set()
 
     def hurry(self) -> None:
         """Give running turns no more time."""
@@ -135,6 +138,7 @@ def _wire(  # noqa: PLR0913, PLR0917 - called once, right above
             answers=agent.run is not None,
             on_interrupt=agent.on_interrupt,
             max_pending=limits.pending,
+            max_pending_bytes=limits.content_bytes,
             new_id=_new_id,
         ),
         turns=TurnHost(turns, agent, limits.turn, report),
@@ -154,6 +158,7 @@ def _wire(  # noqa: PLR0913, PLR0917 - called once, right above
         tokens=tokens,
         _around=around,
         _patience=trio.CancelScope(),
+        _stopped=trio.Event(),
     )
 
 

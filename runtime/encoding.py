@@ -7,9 +7,9 @@ import msgspec
 from ..actors.commands import Ack, Attached, Snapshot
 from ..actors.errors import GreenroomError
 from ..actors.events import Event, QueueChanged, Resync, StateChanged, TurnDelta, TurnStarted
-from ..persistence.records import Entry, Message, TurnFinished
+from ..persistence.records import Entry, Message
 from .info import message_view, session_info, utc
-from .protocol import ProtocolError, RequestId
+from .protocol import RequestId
 
 # JSON-RPC 2.0, section 5.1; then ours, from -32000 downwards.
 _RPC_CODES: Final = {
@@ -59,8 +59,7 @@ def error_frame(request_id: RequestId, error: Exception) -> str:
         None,
     )
     if isinstance(error, GreenroomError) and error.name in CODES:
-        name, text, retry_after = error.name, str(error), error.retry_after
-        field = error.field if isinstance(error, ProtocolError) else None
+        name, text, retry_after, field = error.name, str(error), error.retry_after, error.field
     data: dict[str, Any] = {"name": name, "retryable": isinstance(error, GreenroomError) and error.retryable}
     if retry_after is not None:
         data["retry_after_ms"] = round(retry_after * 1000)
@@ -87,20 +86,19 @@ def attached_result(attached: Attached, max_tokens: int) -> dict[str, Any]:
     if attached.turn is not None:
         result["turn"] = attached.turn
     if isinstance(attached.backlog, Snapshot):
-        result["snapshot"] = {
-            "messages": [
-                message_view(entry, entry.body, facts.tag)
-                for entry in attached.backlog.messages
-                if isinstance(entry.body, Message)
-            ],
-            "more": attached.backlog.more,
-        }
+        result["snapshot"] = snapshot_result(attached.backlog, facts.tag)
     else:
         session = str(facts.id)
         result["events"] = [
             entry_params(session, f"{entry.epoch}-{facts.tag}", entry) for entry in attached.backlog
         ]
     return result
+
+
+def snapshot_result(snapshot: Snapshot, tag: str) -> dict[str, Any]:
+    """Messages as ``session.history`` answers them, of the session whose row carries ``tag``."""
+    messages = [message_view(e, e.body, tag) for e in snapshot.messages if isinstance(e.body, Message)]
+    return {"messages": messages, "more": snapshot.more}
 
 
 def event_frame(event: Event) -> str:
@@ -122,12 +120,12 @@ def draining_frame(at: int, deadline: float, retry_after: float) -> str:
 
 def entry_params(session: str, epoch: str, entry: Entry) -> dict[str, Any]:
     """A durable event as the parameters of its notification."""
-    data = {key: value for key, value in msgspec.to_builtins(entry.body).items() if key != "kind"}
+    data = msgspec.to_builtins(entry.body)
+    kind = data.pop("kind")
     if entry.client_id is not None:
         data["client_id"] = entry.client_id
     if entry.turn_id is not None:
         data["turn_id"] = entry.turn_id
-    kind = "turn.finished" if isinstance(entry.body, TurnFinished) else "message"
     return {
         "session": session,
         "epoch": epoch,

@@ -39,9 +39,6 @@ class Gateway:
             handshake=limits.handshake,
             frame_bytes_before=limits.frame_bytes_before,
             frame_bytes=limits.frame_bytes,
-            partial=limits.partial,
-            send=limits.send,
-            outbound=limits.outbound_bytes,
         )
         self._limits = limits
         self._core = core

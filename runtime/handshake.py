@@ -42,14 +42,11 @@ class HandshakePolicy(msgspec.Struct, frozen=True):
 
 
 class SocketLimits(msgspec.Struct, frozen=True):
-    """Bounds of one connection, in seconds and bytes."""
+    """Bounds of a socket, in seconds and bytes; the gateway's watchdog keeps the others."""
 
     handshake: float = 5.0
     frame_bytes_before: int = 64 * 1024
     frame_bytes: int = 512 * 1024
-    partial: float = 10.0
-    send: float = 10.0
-    outbound: int = 1024 * 1024
 
 
 class Upgrade(msgspec.Struct, frozen=True):
@@ -58,14 +55,10 @@ class Upgrade(msgspec.Struct, frozen=True):
     Attributes:
         key: The client's ``Sec-WebSocket-Key``.
         subprotocol: ``greenroom.v1`` if the client offered it.
-        origin: The page it comes from; None for clients that are no browser.
-        bearer: The token of its ``Authorization: Bearer``, if there is one.
     """
 
     key: str
     subprotocol: str | None = None
-    origin: str | None = None
-    bearer: str | None = None
 
     def spell(self) -> bytes:
         """Write the canonical request head that the library is given."""
@@ -200,10 +193,7 @@ def _judge_peer(request: h11.Request, policy: HandshakePolicy) -> Upgrade | Refu
     if origin is not None and origin not in policy.origins:
         return Refusal(403, "origin_not_allowed")
     (key,) = _values(request, b"sec-websocket-key")
-    scheme, _, token = (_values(request, b"authorization") or [""])[0].partition(" ")
     return Upgrade(
         key=key,
         subprotocol=SUBPROTOCOL if SUBPROTOCOL in _items(request, b"sec-websocket-protocol") else None,
-        origin=origin,
-        bearer=token.strip() if scheme.lower() == "bearer" else None,
     )

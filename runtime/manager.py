@@ -1,5 +1,6 @@
 """The host's face of the runtime: sessions by id, in the host's own process."""
 
+import secrets
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -9,8 +10,8 @@ from typing import Literal
 import msgspec
 import trio
 
-from ..actors.commands import Ack, Barrier, Open, Record, Send
-from ..actors.errors import QuarantinedError, SessionNotFoundError
+from ..actors.commands import Ack, Barrier, Open, Record, Send, SendMode
+from ..actors.errors import QuarantinedError, SessionNotFoundError, ShuttingDownError
 from ..actors.reports import Reporter
 from ..actors.turn import Agent
 from ..persistence.ids import SessionID
@@ -23,6 +24,7 @@ from .core import Core, open_core
 from .info import SessionInfo, SessionManagerStats, session_info
 from .observability import log_report
 
+MAX_CLIENT_ID = 128  # characters
 HISTORY_PAGE = 1000  # messages read at a time for a whole conversation
 
 
@@ -81,21 +83,35 @@ class SessionManager:
         session: SessionID,
         content: str,
         *,
-        client_id: str,
-        mode: Literal["followup", "reject"] = "followup",
+        client_id: str | None = None,
+        mode: SendMode = "followup",
         wait: Literal["durable", "done"] = "durable",
     ) -> Ack:
         """Store a user message and have it answered; the host's form of ``message.send``.
 
+        Args:
+            session: For whom it is; created if missing.
+            content: What is said; not only white space, at most ``limits.content_bytes`` bytes of UTF-8.
+            client_id: Names the message among the session's, 1 to 128 characters; drawn if not given. The
+                same id and content again is answered with the first ack.
+            mode: What becomes of it while a turn runs.
+            wait: Whether the answer comes with the commit or with the end of the turn.
+
         Raises:
-            ValueError: The content is not text that can be stored.
+            ValueError: The content or the client id cannot be stored.
             IdConflictError: The client id was used for another content.
             BusyError, UnavailableError, QuarantinedError, ShuttingDownError: As in `add_message`.
         """
         _check_content(content)
+        name = secrets.token_hex(16) if client_id is None else client_id
+        most = self._core.limits.content_bytes
+        if not content.strip() or len(content.encode()) > most:
+            raise ValueError(f"content: expected more than white space and at most {most} bytes, met other")
+        if not 0 < len(name) <= MAX_CLIENT_ID or "\0" in name:
+            raise ValueError(f"client_id: expected 1 to {MAX_CLIENT_ID} characters without NUL, met other")
         until_done = wait == "done"
         return await self._core.router.ask(
-            session, lambda reply: Send(client_id, content, reply, mode=mode, until_done=until_done)
+            session, lambda reply: Send(name, content, reply, mode=mode, until_done=until_done)
         )
 
     async def get_messages(self, session: SessionID) -> tuple[Message, ...]:
@@ -143,7 +159,8 @@ class SessionManager:
     async def settle(self, session: SessionID) -> None:
         """Wait until commands delivered to the session before this call have taken effect."""
         if self._core.router.is_live(session):
-            with suppress(QuarantinedError):  # it rests: nothing is under way
+            # A session that rests has nothing under way; one that is shutting down is settled by that.
+            with suppress(QuarantinedError, ShuttingDownError):
                 await self._core.router.ask(session, Barrier)
 
     async def stats(self) -> SessionManagerStats:

@@ -1,22 +1,22 @@
 """What each wire method does, in terms of sessions and the store."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, assert_never
 
 from msgspec import UnsetType
 
-from ..actors.backlog import newest_that_fit
+from ..actors.backlog import newest_messages
 from ..actors.commands import Attach as AttachCommand
 from ..actors.commands import Attached, Send
 from ..actors.conversation import epoch_string
 from ..actors.events import Subscriber
 from ..actors.reply import Reply
 from ..persistence.ids import SessionID
-from ..persistence.records import Message, SessionFacts, SessionFilter, SessionState
+from ..persistence.records import SessionFacts, SessionFilter, SessionState
 from .core import Core
-from .encoding import ack_result, attached_result
-from .info import message_view, session_info
+from .encoding import ack_result, attached_result, snapshot_result
+from .info import session_info
 from .manager import SessionManager
 from .protocol import Call, ProtocolError, invalid
 from .requests import Attach, Detach, History, Info, List, SendMessage, Stats, clamp
@@ -78,14 +78,13 @@ class Methods:
                 raise ProtocolError("internal_error", "call: expected a read, met a command")
 
     def _send(self, request: SendMessage, reply: Reply[Any]) -> Send:
-        mode = request.mode
-        if mode not in ("followup", "reject"):
-            raise ProtocolError("not_supported", "mode: expected followup or reject", field="mode")
         size = len(request.content.encode())
         if size > self._limits.content_bytes:
             text = f"content: expected at most {self._limits.content_bytes} bytes, met {size}"
             raise ProtocolError("too_large", text, field="content")
-        return Send(request.client_id, request.content, reply, mode, until_done=request.wait == "done")
+        return Send(
+            request.client_id, request.content, reply, request.mode, until_done=request.wait == "done"
+        )
 
     def _attach(self, request: Attach, reply: Reply[Any]) -> AttachCommand:
         after = None
@@ -113,7 +112,7 @@ class Methods:
                     "info": session_info(facts, self._limits.max_tokens),
                     "epoch": epoch_string(facts),
                     "head_seq": facts.head_seq,
-                    "epochs": [f"{epoch}-{facts.tag}" for epoch in epochs],
+                    "epochs": [f"{epoch}-{facts.tag}" for epoch in _with_current(epochs, facts.epoch)],
                 }
             case _:
                 assert_never(request)
@@ -121,11 +120,8 @@ class Methods:
     async def _history(self, facts: SessionFacts, request: History) -> Any:  # noqa: ANN401
         epoch, limit = _epoch_number(request.epoch, facts), clamp(request.limit)
         before = None if isinstance(request.before_seq, UnsetType) else request.before_seq
-        reads = self._core.reads
-        found = await reads(reads.store.history, facts.id, epoch, before, limit + 1)
-        page = newest_that_fit(found[-limit:])
-        views = [message_view(e, e.body, facts.tag) for e in page if isinstance(e.body, Message)]
-        return {"messages": views, "more": len(page) < len(found)}
+        page = await newest_messages(self._core.reads, facts, epoch, before, limit)
+        return snapshot_result(page, facts.tag)
 
     async def _list(self, request: List) -> Any:  # noqa: ANN401
         limit = clamp(request.limit)
@@ -141,6 +137,11 @@ class Methods:
         )
         infos = await self._manager.list(where)
         return {"sessions": infos[:limit], "more": len(infos) > limit}
+
+
+def _with_current(epochs: Sequence[int], current: int) -> list[int]:
+    """The epochs that hold entries, newest first, and the current one, which may hold none yet."""
+    return [current, *(epoch for epoch in epochs if epoch != current)][:EPOCHS]
 
 
 def _given(value: str | UnsetType) -> str | None:

@@ -1,5 +1,6 @@
 """Frames in, requests out: the decoding half of the wire protocol. Sans-I/O; knows no socket."""
 
+import json
 import re
 from datetime import datetime
 from typing import Any
@@ -19,6 +20,9 @@ _FIELD = re.compile(r"\$\.(\w+)")
 _MISSING = re.compile(r"field `(\w+)`")
 # One pass over any bytes: a string that never ends is taken to the end, and no step is tried twice.
 _STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+_TOO_DEEP = re.compile(rb"[\[{]{%d}" % (MAX_DEPTH + 1))
+_INNERMOST = re.compile(rb"\[\]|\{\}")
+_ALL_BUT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 
 class ProtocolError(GreenroomError):
@@ -65,8 +69,12 @@ _envelopes = msgspec.json.Decoder(_Envelope)
 _requests = {name: msgspec.json.Decoder(kind) for name, kind in METHODS.items()}
 
 
-def decode(frame: str) -> Call | None:
+def decode(frame: str, *, is_open: bool = True) -> Call | None:
     """Read one frame.
+
+    Args:
+        frame: What came.
+        is_open: The connection has been initialized; before that no other method is even looked at.
 
     Returns:
         The request, or None for a notification, which is ignored.
@@ -81,12 +89,15 @@ def decode(frame: str) -> Call | None:
     except msgspec.ValidationError:
         raise _not_a_request(raw) from None
     except msgspec.DecodeError:
-        raise _not_json() from None
+        raise _unreadable(raw) from None
     if isinstance(envelope.id, UnsetType):
         return None
     if envelope.jsonrpc != "2.0" or not isinstance(envelope.method, str):
         text = "request: expected jsonrpc 2.0 and a method"
         raise ProtocolError("invalid_request", text, request_id=envelope.id)
+    if not is_open and envelope.method != "initialize":
+        text = "request: expected initialize first"
+        raise ProtocolError("unauthorized", text, request_id=envelope.id)
     decoder = _requests.get(envelope.method)
     if decoder is None:
         text = "method: expected one of this protocol"
@@ -97,7 +108,7 @@ def decode(frame: str) -> Call | None:
         found = _FIELD.search(str(exc)) or _MISSING.search(str(exc))
         raise invalid(found.group(1) if found else "params", envelope.id) from None
     except msgspec.DecodeError:
-        raise _not_json() from None
+        raise _unreadable(raw) from None
     return _checked(Call(envelope.id, request))
 
 
@@ -129,14 +140,38 @@ def _check_depth(raw: bytes) -> None:
     """Refuse deep nesting before anything recurses into it; most frames need only the first look."""
     if raw.count(b"[") + raw.count(b"{") <= MAX_DEPTH:
         return
-    depth = 0
-    for byte in _STRINGS.sub(b"", raw):
-        if byte in b"[{":
-            depth += 1
-            if depth > MAX_DEPTH:
-                raise _not_json()
-        elif byte in b"]}":
-            depth -= 1
+    brackets = _STRINGS.sub(b"", raw).translate(None, _ALL_BUT_BRACKETS)
+    for _ in range(MAX_DEPTH):
+        if _TOO_DEEP.search(brackets):
+            break
+        brackets = _INNERMOST.sub(b"", brackets)
+        if not brackets:
+            return
+    raise _not_json()  # deeper, or not balanced
+
+
+def _unreadable(raw: bytes) -> ProtocolError:
+    """Tell text that no UTF-8 can hold, which the grammar of JSON allows, from what is no JSON at all."""
+    try:
+        frame: Any = json.loads(raw, parse_constant=_refuse_constant)
+        given, params = frame["id"], frame["params"].items()
+    except (ValueError, TypeError, LookupError, AttributeError):
+        return _not_json()
+    wrong = next((name for name, value in params if not _is_text(f"{name}{value}")), "params")
+    request_id = given if isinstance(given, str | int | float) and _is_text(f"{given}") else None
+    return invalid(wrong if _is_text(wrong) else "params", request_id)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(name)
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _checked(call: Call) -> Call:

@@ -28,6 +28,10 @@ class Lane(Protocol):
         """Where it goes."""
         ...
 
+    def sent(self) -> None:
+        """Learn that frames may have left the outbox."""
+        ...
+
     def failed(self, error: Exception, /) -> None:
         """Learn that sending failed for another reason than an ended connection; the socket is cut."""
         ...
@@ -68,6 +72,7 @@ class Sender:
             with socket.joined():
                 while socket.backlog < BACKLOG_MARK and (text := outbox.take()) is not None:
                     socket.post(text)
+            lane.sent()
         except SocketClosedError:
             return  # whoever reads from this connection learns it there
         except Exception as error:  # noqa: BLE001 - one connection's trouble is not the others'

@@ -60,7 +60,6 @@ def _serve(file: Path | None, flags: Mapping[str, object], *, as_json: bool) -> 
 
     from . import app  # noqa: PLC0415
 
-    sys.path.insert(0, "")  # --agent module:function may name a module in the working directory
     announce = functools.partial(_announce, config.db, as_json=as_json)
     trio.run(functools.partial(app.serve, config, announce=announce))
 

@@ -32,7 +32,7 @@ def forgive_encodings() -> None:
 
 
 def abandon_output() -> None:
-    """Send what is still buffered for standard output nowhere, since its reader has gone."""
+    """Send what is still buffered for standard output nowhere, since nobody can take it."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.close(nowhere)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from greenroom.runtime import exits
 
 ROOT = Path(__file__).parents[1]
 SNIPPETS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
@@ -71,6 +72,12 @@ def test_the_embedded_runtime_answers_and_stores(tmp_path: Path) -> None:
     assert printed.startswith("2 hello\n")
     assert printed.count("Message(") == 3
     assert (tmp_path / "embedded.db").exists()
+
+
+def test_every_exit_code_is_in_the_table_and_no_other() -> None:
+    codes = {value for name, value in vars(exits).items() if name.isupper() and isinstance(value, int)}
+    table = re.findall(r"^\| (\d+) \|", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert sorted(map(int, table)) == sorted({0, *codes})
 
 
 def test_every_snippet_of_the_readme_is_run_here() -> None:

@@ -5,9 +5,13 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("actors", "bench", "persistence", "runtime")
@@ -42,6 +46,7 @@ def test_the_rooms_keep_every_import_contract() -> None:
         ("persistence/ids.py", "import sqlite3", "sqlite3 is the one that sqlite_utils uses"),
         ("runtime/config.py", "import sqlite_utils", "persistence is the door to SQLite"),
         ("runtime/config.py", "import trio_websocket", "runtime.websocket is the door to trio-websocket"),
+        ("runtime/config.py", "import wsproto", "runtime.websocket is the door to trio-websocket"),
         ("runtime/config.py", "import h11", "runtime.handshake is the door to h11"),
         ("runtime/config.py", "import starlette.routing", "runtime.http is the door to the HTTP server"),
         ("runtime/config.py", "import tiktoken", "runtime.tokens is the door to the tokenizer"),
@@ -58,6 +63,18 @@ def test_a_forbidden_import_breaks_its_contract(
     linted = lint_imports(tmp_path)
     assert linted.returncode != 0
     assert f"{contract} BROKEN" in linted.stdout
+
+
+def test_every_package_the_rooms_import_is_declared() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = {canonicalize_name(Requirement(line).name) for line in project["dependencies"]}
+    homes = packages_distributions()
+    imported = {name for path in MODULES for name in outside(ast.parse(path.read_text()))}
+    assert "trio" in imported
+    undeclared = {
+        name for name in imported if not declared & {canonicalize_name(home) for home in homes.get(name, ())}
+    }
+    assert undeclared == set()
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -90,6 +107,17 @@ def test_every_command_line_the_readme_shows_is_understood() -> None:
 def test_every_python_snippet_in_the_readme_compiles() -> None:
     for snippet in re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL):
         compile(snippet, "README.md", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+
+
+def outside(tree: ast.Module) -> set[str]:
+    """The packages that a module imports and that are neither Python's nor ours."""
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names.add(node.module)
+    return {name.partition(".")[0] for name in names} - sys.stdlib_module_names - {"greenroom"}
 
 
 def code_of(page: Path) -> str:

@@ -17,7 +17,7 @@ NEW = Conversation(ANN)
 
 def rules(**given: Any) -> Rules:  # noqa: ANN401 - any field
     numbers = count(1)
-    defaults = {"answers": True, "on_interrupt": "finish", "max_pending": 3}
+    defaults = {"answers": True, "on_interrupt": "finish", "max_pending": 3, "max_pending_bytes": 1000}
     return Rules(**{**defaults, "new_id": lambda: f"id{next(numbers)}", **given})
 
 

@@ -53,7 +53,7 @@ async def test_a_gap_of_300_events_is_told_and_one_more_is_a_snapshot(memory: Se
 
 
 async def test_a_gap_of_512_kib_is_told_and_a_byte_more_is_a_snapshot(memory: SessionStore) -> None:
-    overhead = ENVELOPE + len('{"kind":"message","role":"user","content":""}')
+    overhead = ENVELOPE + len(str(ANN)) + len('{"kind":"message","role":"user","content":""}')
     fitting = MAX_BYTES // 4 - overhead
     facts = stored(memory, *messages(4, fitting))
     assert not isinstance(await backlog(memory, facts, 0), Snapshot)

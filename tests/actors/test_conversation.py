@@ -158,10 +158,12 @@ def test_where_nobody_answers_a_message_is_stored_and_that_is_all() -> None:
     play = Play(rules(answers=False, max_pending=1))
     for client_id in "abc":
         taken = play.send(client_id, until_done=True)
-        assert (ack_of(taken).status, begun(taken), len(taken.effects)) == ("accepted", None, 1)
+        assert (ack_of(taken).status, begun(taken), len(taken.effects)) == ("done", None, 1)
         assert isinstance(taken.effects[0], Answer)
     assert play.state.pending == ()
-    assert ack_of(play.send("a")).status == "done"
+    assert ack_of(play.send("d")).status == "accepted"
+    (effect,) = play.send("a").effects  # whether an agent answered it in former days, the store knows
+    assert isinstance(effect, AnswerWhenDone)
 
 
 @pytest.mark.parametrize("role", ["system", "user", "assistant", "tool"])

@@ -38,7 +38,7 @@ class Conversations(RuleBasedStateMachine):
     @initialize(answers=st.booleans(), on_interrupt=st.sampled_from(["retry", "finish"]))
     def choose_rules(self, *, answers: bool, on_interrupt: Literal["retry", "finish"]) -> None:
         ids = count(1)
-        self.rules = Rules(answers, on_interrupt, MAX_PENDING, lambda: f"id{next(ids)}")
+        self.rules = Rules(answers, on_interrupt, MAX_PENDING, 10_000, lambda: f"id{next(ids)}")
 
     @rule(
         client_id=CLIENT_IDS,
@@ -65,8 +65,10 @@ class Conversations(RuleBasedStateMachine):
             assert isinstance(answer, Refuse)
             assert isinstance(answer.error, BusyError)
         else:
-            assert isinstance(answer, AnswerWhenDone) is (until_done and (self.rules.answers or bool(known)))
             ack = answer.ack if isinstance(answer, AnswerWhenDone) else answer.value
+            finished = known is not None and ack.status == "done"
+            waits = finished or (until_done and (self.rules.answers or known is not None))
+            assert isinstance(answer, AnswerWhenDone) is waits
             assert (ack.seq, ack.duplicate) == ((known or self.journal[-1]).seq, known is not None)
             running = self.state.turn.message_seqs if self.state.turn else ()
             if self.rules.answers:

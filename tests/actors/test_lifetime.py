@@ -150,7 +150,7 @@ async def test_p18_whoever_waits_for_a_turn_that_will_be_run_again_is_told_to_co
 
 
 @on_mock_time
-async def test_p18_stopping_is_idempotent_and_a_second_stop_returns_at_once(memory: SessionStore) -> None:
+async def test_p18_stopping_is_idempotent_and_a_second_stop_waits_for_the_first(memory: SessionStore) -> None:
     puppet = Puppet()
     async with running(memory, puppet.agent(), drain=30) as core:
         manager = SessionManager(core)
@@ -160,7 +160,7 @@ async def test_p18_stopping_is_idempotent_and_a_second_stop_returns_at_once(memo
             nursery.start_soon(manager.stop)
             await wait_all_tasks_blocked()
             await manager.stop()
-            assert trio.current_time() == 0
+            assert trio.current_time() == 30
         await manager.stop()
         assert trio.current_time() == 30
     assert len(ends(journal(memory, ANN))) == 1
@@ -283,7 +283,7 @@ async def test_p19_a_runtime_whose_writer_died_ends_with_its_error_and_frees_the
     sqlite: SQLiteSessionStore,
 ) -> None:
     dying = DiesInCommit(sqlite, RuntimeError("broken"), says("kills"))
-    error = pytest.RaisesExc(WriterFailedError, match="met RuntimeError: broken")
+    error = pytest.RaisesExc(WriterFailedError, match="met RuntimeError at")
     with pytest.RaisesGroup(error, flatten_subgroups=True):
         async with running(dying, NOBODY) as core:
             await send(core, ANN, "a")

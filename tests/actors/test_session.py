@@ -111,9 +111,8 @@ async def test_p5_a_batch_may_repeat_an_id_of_its_own(sqlite: SQLiteSessionStore
         for number, slot in enumerate(slots):
             core.router.deliver(ANN, Send(f"a{number % 2}", f"content {number // 4}", slot))
         store.gate.set()
-        await settle(core, ANN)
-        acks = [slot._value for slot in slots[:4]]
-        assert [ack and (ack.seq, ack.duplicate) for ack in acks] == [
+        acks = await answers(slots[:4])
+        assert [(ack.seq, ack.duplicate) for ack in acks] == [
             (2, False), (3, False), (2, True), (3, True),
         ]  # fmt: skip
         for slot in slots[4:]:
@@ -226,9 +225,11 @@ async def test_wait_done_is_answered_with_the_turns_end_and_so_is_each_repeat(st
 
 async def test_wait_done_where_nobody_answers_is_answered_at_once_and_again(store: SessionStore) -> None:
     async with running(store, NOBODY) as core:
-        assert (await done(core, ANN, "a")).status == "accepted"
+        first = await done(core, ANN, "a")
+        assert (first.status, first.stop_reason, first.text) == ("done", "end_turn", "")
         again = await done(core, ANN, "a")
-        assert (again.status, again.duplicate, again.stop_reason) == ("done", True, None)
+        assert (again.status, again.duplicate, again.stop_reason) == ("done", True, "end_turn")
+        assert (await send(core, ANN, "a")).status == "accepted"
 
 
 async def test_p15_a_full_queue_of_messages_is_busy_and_drains_with_the_turns(memory: SessionStore) -> None:

@@ -102,7 +102,7 @@ async def test_an_agent_that_raises_ends_its_turn_with_an_error_that_repeats_non
     assert outcome.error.name == "agent_failed"
     assert "secret" not in outcome.error.message
     assert outcome.failure is not None
-    assert outcome.failure[0] == "ValueError: the secret"
+    assert outcome.failure[0] == "ValueError"
     assert "test_turn.py:" in outcome.failure[1]
 
 
@@ -194,7 +194,7 @@ async def test_p11_an_agent_whose_helper_fails_while_it_is_stopped_ends_its_turn
     outcome = await run(agent, turn)
     assert outcome.stop_reason == "cancelled"
     assert outcome.failure is not None
-    assert outcome.failure[0] == "ValueError: in the clean-up"
+    assert outcome.failure[0] == "ValueError"
 
 
 async def test_the_failure_of_a_helper_is_described_by_its_first_error() -> None:
@@ -208,7 +208,7 @@ async def test_the_failure_of_a_helper_is_described_by_its_first_error() -> None
 
     outcome = await run(agent)
     assert outcome.failure is not None
-    assert outcome.failure[0] == "ValueError: first"
+    assert outcome.failure[0] == "ValueError"
 
 
 async def test_the_cancellation_of_the_runtime_is_not_the_agents() -> None:

@@ -63,3 +63,31 @@ def test_p36_what_is_no_agent_is_refused_in_one_sentence_with_its_name(module: s
         find_agent(name)
     assert name in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.fixture
+def working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty one, with modules found as the installed program finds them: not there."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if place not in {"", "."}])
+    return tmp_path
+
+
+def test_a_module_in_the_working_directory_is_found_and_nothing_stays_behind(working_directory: Path) -> None:
+    (working_directory / "agents_right_here.py").write_text("import neighbour\nasync def f(turn): ...\n")
+    (working_directory / "neighbour.py").write_text("")
+    before = list(sys.path)
+    assert find_agent("agents_right_here:f").run is sys.modules["agents_right_here"].f
+    assert sys.path == before
+    with pytest.raises(AgentNotFoundError):
+        find_agent("not_here_either:f")
+    assert sys.path == before
+
+
+def test_a_file_in_the_working_directory_replaces_no_installed_module(
+    working_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (working_directory / "agents_with_an_import.py").write_text("import colorsys\nasync def f(turn): ...\n")
+    (working_directory / "colorsys.py").write_text("raise RuntimeError('the file here was taken')\n")
+    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
+    assert find_agent("agents_with_an_import:f").name == "agents_with_an_import:f"

@@ -29,6 +29,11 @@ async def slow(turn):
 async def deaf(turn):
     with trio.CancelScope(shield=True):
         await trio.sleep_forever()
+
+async def greedy(turn):
+    await turn.say("begun ")
+    while True:
+        pass
 """
 
 
@@ -103,27 +108,59 @@ def test_p18_a_second_signal_ends_a_drain_at_once_and_what_was_said_is_kept(agen
     assert (durable[0]["partial"], durable[1]["stop_reason"]) == (True, "interrupted")
 
 
-def test_f20_an_agent_that_shields_itself_is_named_and_does_not_keep_the_process(agents: Path) -> None:
-    config = agents / "greenroom.toml"
-    config.write_text("[limits]\ndrain = 0.2\nstop_grace = 0.2\n")
-    errors = agents / "errors"
-    with errors.open("wb") as stderr:
-        process = subprocess.Popen(  # noqa: S603  # our own program
-            [*SERVE, "--json", "--config", str(config), "--agent", "slow_agents:deaf"],
-            cwd=agents,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-        )
-    assert process.stdout is not None
-    with process.stdout:
-        url = json.loads(process.stdout.readline())["ws"]
-        with connect(url, proxy=None, close_timeout=1) as one:
-            turn = Caller(one).say("1")["result"]["turn_id"]
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 70
-    report = json.loads(errors.read_text().splitlines()[0])
-    assert (report["event"], report["turn_id"]) == ("AgentWouldNotStop", turn)
-    assert "Traceback" not in errors.read_text()
+def quick_drain(folder: Path, agent: str) -> RunningServer:
+    (folder / "greenroom.toml").write_text("[limits]\ndrain = 0.2\nstop_grace = 0.2\n")
+    return RunningServer(folder, "--config", "greenroom.toml", "--agent", agent)
+
+
+def test_f20_an_agent_that_shields_itself_is_named_and_does_not_keep_the_process(
+    agents: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with quick_drain(agents, "slow_agents:deaf") as server:
+        with dial(server) as one:
+            ack = Caller(one).say("1")["result"]
+        began = time.monotonic()
+        assert server.stop() == 0  # whatever was accepted is stored; only the agent would not end
+        assert time.monotonic() - began < 0.2 + 0.2 + 1 + 1  # the last second is for a loaded machine
+    named, word = capfd.readouterr().err.splitlines()
+    report = json.loads(named)
+    assert (report["event"], report["turn_id"]) == ("AgentWouldNotStop", ack["turn_id"])
+    assert "everything accepted is stored" in word
+    with RunningServer(agents) as server, dial(server) as one:
+        again = Caller(one).say("1")["result"]
+        assert (again["seq"], again["duplicate"]) == (ack["seq"], True)
+
+
+def test_p18_an_agent_that_never_lets_the_event_loop_go_does_not_outlive_a_signal(
+    agents: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with quick_drain(agents, "slow_agents:greedy") as server:
+        seq = begin_a_turn(server)
+        began = time.monotonic()
+        assert server.stop() == 70
+        assert 0.2 + 4 < time.monotonic() - began < 0.2 + 4.5 + 2
+    (word,) = capfd.readouterr().err.splitlines()
+    assert word.startswith("greenroom: expected an orderly end in time")
+    with RunningServer(agents) as server, dial(server) as one:
+        result = Caller(one).say("1")["result"]
+        assert (result["seq"], result["duplicate"]) == (seq, True)
+
+
+def test_p18_a_second_signal_ends_even_a_server_whose_event_loop_is_held(agents: Path) -> None:
+    with quick_drain(agents, "slow_agents:greedy") as server:
+        begin_a_turn(server)
+        server.process.send_signal(signal.SIGTERM)
+        with pytest.raises(subprocess.TimeoutExpired):  # the first is heard, and waits for the drain
+            server.process.wait(0.5)
+        began = time.monotonic()
+        assert server.stop() == 70
+        assert time.monotonic() - began < 1 + 1  # the last second is for a loaded machine
+
+
+def begin_a_turn(server: RunningServer) -> int:
+    """Have the agent begin; the seq of the message, whose ack may be the last thing that the loop did."""
+    with dial(server) as one:
+        return int(Caller(one).say("1")["result"]["seq"])
 
 
 def test_f41_a_server_without_any_output_serves(tmp_path: Path) -> None:

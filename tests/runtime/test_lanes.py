@@ -1,20 +1,37 @@
-"""One connection's requests for one session keep their order; those for others do not wait for them."""
+"""One connection's requests for one session keep their order; large answers come as fast as they are read."""
+
+import random
 
 import pytest
 import trio
+from greenroom.actors.events import Event
 from greenroom.persistence.ids import SessionID
-from greenroom.runtime.lanes import Lanes
+from greenroom.runtime.lanes import AT_ONCE, Lanes
+from greenroom.runtime.outbox import Outbox
 from greenroom.runtime.protocol import Call
-from greenroom.runtime.requests import Info, List, SendMessage
+from greenroom.runtime.requests import Attach, Detach, History, Info, List, Request, SendMessage
 from hypothesis import given
 from hypothesis import strategies as st
 
 A = SessionID("a", "b", "a")
 B = SessionID("a", "b", "b")
+C = SessionID("a", "b", "c")
+
+
+def never_rendered(event: Event) -> str:
+    raise AssertionError(event)
 
 
 def read(number: int, session: SessionID = A) -> Call:
     return Call(number, Info(str(session)), session)
+
+
+def attach(number: int, session: SessionID = A) -> Call:
+    return Call(number, Attach(str(session)), session)
+
+
+def detach(number: int, session: SessionID = A) -> Call:
+    return Call(number, Detach(str(session)), session)
 
 
 def send(number: int, session: SessionID = A) -> Call:
@@ -22,24 +39,35 @@ def send(number: int, session: SessionID = A) -> Call:
 
 
 class Desk:
-    """Where calls arrive; a read is held until its number is let go."""
+    """Where calls arrive; an operation is held until its number is let go."""
 
     def __init__(self, nursery: trio.Nursery) -> None:
         self.begun: list[object] = []
         self.gates: dict[object, trio.Event] = {}
-        self.lanes = Lanes(nursery, self.deliver, self.read)
+        self.outbox = Outbox(100, never_rendered)
+        self.lanes = Lanes(nursery, self.outbox, self.deliver, self.carry_out)
 
     def deliver(self, call: Call) -> None:
         self.begun.append(call.id)
 
-    async def read(self, call: Call) -> None:
+    async def carry_out(self, call: Call) -> None:
         self.begun.append(call.id)
         gate = self.gates[call.id] = trio.Event()
         await gate.wait()
 
+    async def submit(self, *calls: Call) -> None:
+        for call in calls:
+            self.lanes.submit(call)
+        await trio.testing.wait_all_tasks_blocked()
+
     async def let(self, *numbers: int) -> None:
         for number in numbers:
             self.gates[number].set()
+        await trio.testing.wait_all_tasks_blocked()
+
+    async def take(self) -> None:
+        self.outbox.take()
+        self.lanes.advance()
         await trio.testing.wait_all_tasks_blocked()
 
 
@@ -48,16 +76,17 @@ def desk(nursery: trio.Nursery) -> Desk:
     return Desk(nursery)
 
 
-async def test_a_command_goes_out_at_once(desk: Desk) -> None:
+async def test_a_message_goes_out_at_once(desk: Desk) -> None:
     desk.lanes.submit(send(1))
     desk.lanes.submit(send(2))
     assert desk.begun == [1, 2]
 
 
-async def test_what_follows_a_read_of_the_same_session_waits_for_it_in_order(desk: Desk) -> None:
-    for call in (send(1), read(2), send(3), send(4), read(5), send(6)):
-        desk.lanes.submit(call)
-    await trio.testing.wait_all_tasks_blocked()
+@pytest.mark.parametrize("operation", [read, attach, detach])
+async def test_what_follows_an_operation_of_the_same_session_waits_for_it_in_order(
+    desk: Desk, operation: type[Call]
+) -> None:
+    await desk.submit(send(1), operation(2), send(3), send(4), operation(5), send(6))
     assert desk.begun == [1, 2]
     await desk.let(2)
     assert desk.begun == [1, 2, 3, 4, 5]
@@ -68,34 +97,88 @@ async def test_what_follows_a_read_of_the_same_session_waits_for_it_in_order(des
     assert desk.begun[-1] == 8
 
 
-async def test_another_session_and_reads_of_none_do_not_wait(desk: Desk) -> None:
-    desk.lanes.submit(read(1))
-    desk.lanes.submit(send(2, B))
-    desk.lanes.submit(read(3, B))
-    desk.lanes.submit(Call(4, List()))
-    desk.lanes.submit(Call(5, List()))
-    await trio.testing.wait_all_tasks_blocked()
-    assert sorted(desk.begun, key=str) == [1, 2, 3, 4, 5]
-    await desk.let(1, 3, 4, 5)
+async def test_messages_of_another_session_wait_for_no_operation(desk: Desk) -> None:
+    await desk.submit(read(1), read(2, B), Call(3, List()), send(4, C))
+    assert sorted(desk.begun, key=str) == [1, 2, 4]
 
 
-@given(st.lists(st.tuples(st.booleans(), st.sampled_from([A, B])), max_size=30), st.randoms())
-async def test_whatever_is_mixed_each_session_keeps_its_order(
-    calls: list[tuple[bool, SessionID]], chance: object
+async def test_at_most_two_operations_run_at_a_time_in_the_order_asked(desk: Desk) -> None:
+    await desk.submit(attach(1), Call(2, List()), Call(3, History(str(B)), B), attach(4, C), send(5, B))
+    assert set(desk.begun) == {1, 2}
+    await desk.let(2)
+    assert desk.begun[2:] == [3]
+    await desk.let(3)
+    assert desk.begun[3:] in ([5, 4], [4, 5])
+
+
+async def test_no_operation_begins_before_half_the_outbox_is_free_and_then_without_another_word(
+    desk: Desk,
 ) -> None:
-    begun: dict[SessionID | None, list[object]] = {A: [], B: []}
+    desk.outbox.put("x" * 20)
+    desk.outbox.put("y" * 50)
+    await desk.submit(attach(1), read(2, B), send(3, C), send(4))
+    assert desk.begun == [3]
+    await desk.take()
+    assert desk.begun == [3]
+    await desk.take()
+    assert set(desk.begun) == {1, 2, 3}
+    await desk.let(1)
+    assert desk.begun[3:] == [4]
+
+
+async def test_an_answer_that_fills_the_outbox_holds_the_next_operation_back(desk: Desk) -> None:
+    await desk.submit(attach(1), attach(2, B), attach(3, C))
+    assert set(desk.begun) == {1, 2}
+    desk.outbox.put("x" * 1000, is_pledged=True)
+    await desk.let(1, 2)
+    assert set(desk.begun) == {1, 2}
+    await desk.take()
+    assert desk.begun[2:] == [3]
+
+
+async def test_a_detach_waits_for_no_room_and_no_other_session(desk: Desk) -> None:
+    desk.outbox.put("x" * 100)
+    await desk.submit(attach(1), attach(2, B), detach(3, C))
+    assert desk.begun == [3]
+
+
+OPERATIONS: list[type[Request]] = [Attach, Detach, History, Info]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([*OPERATIONS, None]), st.sampled_from([A, B, C])), max_size=30),
+    st.randoms(use_true_random=False),
+)
+async def test_whatever_is_mixed_each_session_keeps_its_order_and_all_are_done(
+    calls: list[tuple[type[Request] | None, SessionID]], chance: random.Random
+) -> None:
+    begun: dict[SessionID | None, list[object]] = {A: [], B: [], C: []}
+    outbox = Outbox(100, never_rendered)
+    large: set[object] = set()
 
     async def carry_out(call: Call) -> None:
         begun[call.session].append(call.id)
-        for _ in range(chance.randint(0, 3)):  # type: ignore[attr-defined]
+        if not isinstance(call.request, Detach):
+            large.add(call.id)
+            assert len(large) <= AT_ONCE
+        for _ in range(chance.randint(0, 3)):
             await trio.lowlevel.checkpoint()
+        outbox.put("x" * chance.randint(1, 200), is_pledged=True)
+        large.discard(call.id)
 
     async with trio.open_nursery() as nursery:
-        lanes = Lanes(nursery, lambda call: begun[call.session].append(call.id), carry_out)
-        for number, (is_read, session) in enumerate(calls):
-            lanes.submit(read(number, session) if is_read else send(number, session))
-            if chance.random() < 0.5:  # type: ignore[attr-defined]
+        lanes = Lanes(nursery, outbox, lambda call: begun[call.session].append(call.id), carry_out)
+        for number, (operation, session) in enumerate(calls):
+            call = (
+                send(number, session) if operation is None else Call(number, operation(str(session)), session)
+            )
+            lanes.submit(call)
+            if chance.random() < 0.5:
                 await trio.lowlevel.checkpoint()
-    for session in (A, B):
+        while lanes._lanes or outbox.size:
+            outbox.take()
+            lanes.advance()
+            await trio.lowlevel.checkpoint()
+    for session in (A, B, C):
         assert begun[session] == [number for number, (_, where) in enumerate(calls) if where == session]
-    assert not lanes._lanes
+    assert not outbox.overflowed

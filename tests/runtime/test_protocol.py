@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import time
 
 import pytest
@@ -66,7 +67,20 @@ def test_what_is_not_an_object_is_malformed_and_batches_are_not_objects(frame: s
     ],
 )
 def test_a_lone_surrogate_is_no_text_wherever_it_stands(frame: str, spelling: str) -> None:
-    assert refusal(frame % spelling).name == "parse_error"
+    error = refusal(frame % spelling)
+    if '"params"' in frame and spelling.isascii():  # the grammar of JSON allows it: one parameter is wrong
+        field = re.search(r'"(unknown|session|client_id|content)":"', frame)
+        assert (error.name, error.field) == ("invalid_params", field.group(1) if field else "params")
+        assert (error.request_id, error.is_malformed) == (1, False)
+    else:
+        assert (error.name, error.is_malformed) == ("parse_error", True)
+
+
+def test_before_initialize_no_other_method_is_even_looked_at() -> None:
+    for method, params in (("message.send", {}), ("session.attach", {"session": "bad"}), ("nope", {})):
+        with pytest.raises(ProtocolError) as caught:
+            decode(request(method, params), is_open=False)
+        assert (caught.value.name, caught.value.request_id) == ("unauthorized", 1)
 
 
 def test_a_surrogate_pair_is_one_character() -> None:

@@ -43,12 +43,16 @@ class Line:
         self.peer = peer
         self.outbox = Outbox(LIMIT, never_rendered)
         self.failures: list[Exception] = []
+        self.turns = 0
         self.sender = sender
         socket.when_drained(lambda: sender.wake(self))
 
     def say(self, text: str) -> None:
         self.outbox.put(text)
         self.sender.wake(self)
+
+    def sent(self) -> None:
+        self.turns += 1
 
     def failed(self, error: Exception) -> None:
         self.failures.append(error)
@@ -102,8 +106,10 @@ async def test_a_peer_that_reads_again_gets_everything_in_order_without_another_
             slow.say(text)
             expected += b"\x81\x7e\x00\xc8" + text.encode()
             await trio.lowlevel.checkpoint()
+        told = slow.turns
         with trio.fail_after(10):
             await slow.hear(bytes(expected))
+        assert slow.turns > told  # whoever waits for room in the outbox is woken
         slow.socket.abort()
         nursery.cancel_scope.cancel()
 
