@@ -33,6 +33,9 @@ from .turn import Turn
 from .writer import Committed
 
 BATCH = 64  # commands a wake-up takes; bounds how long the first waits for its commit
+# Characters of messages that share a commit: their events reach every subscriber in one step, which a client
+# that reads must survive.
+BATCH_CHARACTERS = 256 * 1024
 REMEMBERED = 64  # client ids kept at hand; older ones are found by the store's unique index
 
 
@@ -107,13 +110,18 @@ class Session:
     async def _process(self, commands: Sequence[Command]) -> None:
         """Carry commands out in order; those that only step share one commit."""
         batch: list[Stepped] = []
+        size = 0
         for command in commands:
             if isinstance(command, Attach):
                 await self._store(batch)
-                batch = []
+                batch, size = [], 0
                 await self._attach(command)
-            else:
-                batch.append(command)
+                continue
+            batch.append(command)
+            size += len(command.content) if isinstance(command, Send) else 0
+            if size >= BATCH_CHARACTERS:
+                await self._store(batch)
+                batch, size = [], 0
         await self._store(batch)
 
     async def _store(self, commands: Sequence[Stepped]) -> None:

@@ -41,6 +41,22 @@ async def test_pending_messages_are_bounded_by_their_bytes_too(tmp_path: Path) -
         assert [len(waiting["content"]) for waiting in attached["queue"]] == [200_000]
 
 
+async def test_many_large_messages_at_once_do_not_cost_the_connection_of_one_who_reads(
+    tmp_path: Path,
+) -> None:
+    nobody = Agent("none", None)
+    async with serving(tmp_path, nobody) as server, peer(server.url) as ada, peer(server.url) as bob:
+        await bob.call("session.attach", session=SESSION)
+        content = "x" * 250_000
+        ids = [
+            await ada.post("message.send", session=SESSION, client_id=str(number), content=content)
+            for number in range(24)
+        ]
+        heard = [(await bob.event("message"))["seq"] for _ in ids]
+        assert heard == list(range(1, 25))
+        assert [(await ada.result(request_id))["seq"] for request_id in ids] == heard
+
+
 async def test_long_names_count_in_what_an_answer_may_hold(tmp_path: Path) -> None:
     session = ":".join("😀" * 256 for _ in range(4))
     async with serving(tmp_path) as server, peer(server.url) as ada:
