@@ -39,7 +39,8 @@ serve: setup
 test: setup
 	$(BIN)/pytest $(ARGS)
 
-# The kill test stays out of the coverage run: a killed process writes no figures.
+# The tests that kill stay out of the coverage run: a killed process writes no figures, and a watched one starts
+# too slowly for their pace.
 check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -47,7 +48,7 @@ check: setup
 	$(BIN)/flake8-async $(ASYNC_RULES) $$(find $(ROOMS) tests -name '*.py')
 	$(BIN)/pyright
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -q --ignore=tests/chaos/test_kill.py
+	$(BIN)/coverage run -m pytest -q --ignore=tests/chaos/test_kill.py --ignore=tests/chaos/test_client_kill.py
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 

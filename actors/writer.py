@@ -6,6 +6,7 @@ capacity of its own: a session has at most one append in flight, so it holds at 
 """
 
 import queue
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,6 +21,9 @@ from .errors import UnavailableError
 from .reply import ReplySlot
 from .reports import CommitFailed, Reporter, describe
 
+# Seconds. SQLite's calls give up the interpreter lock one by one, and a busy event loop hands it back only
+# after this long each time: at Python's own 5 ms a commit of a few dozen rows took seconds beside it.
+SWITCH_INTERVAL = 0.0005
 MAX_BATCH = 1024  # appends; bounds how long the first of a batch waits for its commit
 
 
@@ -85,6 +89,7 @@ class Writer:
         """
         if self._store.blocking:
             token = trio.lowlevel.current_trio_token()
+            sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_INTERVAL))
             threading.Thread(target=self._work, args=(token,), name="greenroom-writer", daemon=True).start()
         task_status.started()
         await self._thread_ended.wait()

@@ -44,7 +44,7 @@ async def send_until_taken(core: Core, session: SessionID, client_id: str) -> Ac
         try:
             return await send(core, session, client_id)
         except BusyError:
-            await trio.sleep(0.001)  # as any client would, though not for so short a time
+            await trio.sleep(0.01)  # as any client would, though not for so short a time
 
 
 @pytest.mark.parametrize("agent", [NOBODY, None], ids=["nobody", "echo"])

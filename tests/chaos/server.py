@@ -68,6 +68,11 @@ class Server:
         await self.kill()
         raise AssertionError(f"expected an end within {EXIT_SECONDS} s, met {self.log.read_text()}")
 
+    async def close(self) -> None:
+        """Leave no process behind, however the test ends."""
+        if self._process is not None:
+            await self.kill()
+
     async def _gone(self) -> int:
         process = self._alive
         code = await process.wait()

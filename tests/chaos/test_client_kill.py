@@ -47,27 +47,31 @@ async def test_p2_p23_the_client_sends_and_hears_everything_once_while_its_serve
 ) -> None:
     server = Server(tmp_path, agent="echo")
     moments = random.Random(20261122)  # noqa: S311 - a schedule, repeated on failure
-    await server.start()
     kills = 0
-    with trio.fail_after(60):
-        async with trio.open_nursery() as killers, open_client(server.url) as client:
+    try:
+        await server.start()
+        with trio.fail_after(60):
+            async with trio.open_nursery() as killers, open_client(server.url) as client:
 
-            async def kill_now_and_then() -> None:
-                nonlocal kills
-                while kills < KILLS:
-                    await trio.sleep(moments.uniform(0.1, 0.5))
-                    with trio.CancelScope(shield=True):
-                        await server.kill()
-                        await server.start()
-                    kills += 1
+                async def kill_now_and_then() -> None:
+                    nonlocal kills
+                    while kills < KILLS:
+                        await trio.sleep(moments.uniform(0.1, 0.5))
+                        with trio.CancelScope(shield=True):
+                            await server.kill()
+                            await server.start()
+                        kills += 1
 
-            killers.start_soon(kill_now_and_then)
-            async with trio.open_nursery() as senders:
-                for number in range(SENDERS):
-                    senders.start_soon(talk, client, number)
-            killers.cancel_scope.cancel()
-    assert kills >= FEWEST_KILLS
-    assert await server.stop() == 0
+                killers.start_soon(kill_now_and_then)
+                async with trio.open_nursery() as senders:
+                    for number in range(SENDERS):
+                        senders.start_soon(talk, client, number)
+                killers.cancel_scope.cancel()
+        assert kills >= FEWEST_KILLS
+        assert await server.stop() == 0
+    finally:
+        with trio.move_on_after(20, shield=True):
+            await server.close()
 
 
 def test_the_terminal_client_prints_the_answer_of_a_real_server(tmp_path: Path) -> None:
