@@ -40,7 +40,7 @@ test: setup
 	$(BIN)/pytest $(ARGS)
 
 # The tests that kill stay out of the coverage run: a killed process writes no figures, and a watched one starts
-# too slowly for their pace. So does the corpus of attacks, whose deadlines are real ones; `make test` runs all.
+# too slowly for their pace.
 check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -48,8 +48,7 @@ check: setup
 	$(BIN)/flake8-async $(ASYNC_RULES) $$(find $(ROOMS) tests -name '*.py')
 	$(BIN)/pyright
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -q --ignore=tests/chaos/test_kill.py --ignore=tests/chaos/test_client_kill.py \
-	    --ignore=tests/runtime/test_hostile.py
+	$(BIN)/coverage run -m pytest -q --ignore=tests/chaos/test_kill.py --ignore=tests/chaos/test_client_kill.py
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 
