@@ -2,6 +2,8 @@
 
 GreenroomError
 ├── SessionNotFoundError    there is no such session (also a LookupError)
+├── ConflictError           the session is not as the request expects it
+├── TooLargeError           a value is larger than may be stored
 ├── IdConflictError         the client id was used before, for another content
 ├── BusyError               a bounded queue is full; nothing was stored
 │   └── MailboxFullError    ... the actor's mailbox
@@ -37,6 +39,26 @@ class SessionNotFoundError(GreenroomError, LookupError):
     """No session has this id."""
 
     name = "not_found"
+
+
+class ConflictError(GreenroomError):
+    """The session is not in the state, epoch or position that the request expects."""
+
+    name = "conflict"
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class TooLargeError(GreenroomError):
+    """A value is larger than may be stored."""
+
+    name = "too_large"
+
+    def __init__(self, message: str, *, field: str) -> None:
+        super().__init__(message)
+        self.field = field
 
 
 class IdConflictError(GreenroomError):

@@ -5,7 +5,7 @@ from typing import Protocol
 import msgspec
 
 from ..persistence.ids import SessionID
-from ..persistence.records import Entry
+from ..persistence.records import Entry, SessionEnded
 
 
 class QueuedMessage(msgspec.Struct, frozen=True):
@@ -47,7 +47,8 @@ class Resync(msgspec.Struct, frozen=True):
     """Deltas were dropped for one slow subscriber; none follow until it attaches again."""
 
 
-Live = TurnStarted | TurnDelta | QueueChanged | StateChanged | Resync
+Live = TurnStarted | TurnDelta | QueueChanged | StateChanged | Resync | SessionEnded
+"""What is not stored; `SessionEnded` when the session was deleted, for then nothing is left to store it in."""
 
 
 class Event(msgspec.Struct, frozen=True):
