@@ -1,9 +1,9 @@
 """The live context of one session: its newest messages within a token budget."""
 
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
-from ..persistence.records import Entry, Message
+from ..persistence.records import Entry, Message, QueueRemoved
 
 
 class LiveContext:
@@ -22,6 +22,23 @@ class LiveContext:
         self._tokens += entry.tokens
         while self._tokens > self._budget and len(self._entries) > 1:
             self._tokens -= self._entries.popleft().tokens
+
+    def remove(self, seqs: Collection[int]) -> None:
+        """Forget messages that were taken out of the queue."""
+        self._tokens -= sum(entry.tokens for entry in self._entries if entry.seq in seqs)
+        self._entries = deque(entry for entry in self._entries if entry.seq not in seqs)
+
+    def clear(self) -> None:
+        """Forget everything: another conversation begins."""
+        self._entries.clear()
+        self._tokens = 0
+
+    def with_last(self, entries: Sequence[Entry]) -> tuple[Message, ...]:
+        """All messages, as they are when entries that are still to be stored have taken effect."""
+        removed = {seq for e in entries if isinstance(e.body, QueueRemoved) for seq in e.body.seqs}
+        return tuple(
+            e.body for e in (*self._entries, *entries) if e.seq not in removed and isinstance(e.body, Message)
+        )
 
     def before(self, head: int, pending: Collection[int]) -> tuple[Message, ...]:
         """The messages up to ``head`` but for the ``pending`` ones: those have turns of their own."""

@@ -1,9 +1,10 @@
 """What a step leads to besides a new state: the closed set of things the session actor then does."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..persistence.records import Entry, TurnMark
+from ..persistence.records import Entry, SessionFacts, TurnMark
 from .commands import Ack
 from .errors import GreenroomError
 from .reply import Reply
@@ -12,6 +13,22 @@ from .reply import Reply
 @dataclass(frozen=True, slots=True)
 class Answer:
     """Resolve a reply."""
+
+    reply: Reply[Any]
+    value: object
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerFacts:
+    """Resolve a reply with what ``value`` makes of the session's row as stored."""
+
+    reply: Reply[Any]
+    value: Callable[[SessionFacts], object]
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerWhenTold:
+    """Resolve a reply once everyone who wants to know the end in this step was told."""
 
     reply: Reply[Any]
     value: object
@@ -53,4 +70,11 @@ class Finished:
     text: str
 
 
-Effect = Answer | Refuse | AnswerWhenDone | Begin | Finished
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """Messages were taken out of the queue; whoever waits for them is to be told."""
+
+    entry: Entry
+
+
+Effect = Answer | AnswerFacts | AnswerWhenTold | Refuse | AnswerWhenDone | Begin | Finished | Dropped

@@ -57,6 +57,16 @@ class Mailbox(Generic[C]):
         self.peak = max(self.peak, len(self._waiting))
         self._wake()
 
+    def put_surely(self, command: C) -> None:
+        """Add a command at the end even if there is no room: Stop is never refused for a flood before it.
+
+        Raises:
+            MailboxClosedError: The actor has ended.
+        """
+        self._check_open()
+        self._waiting.append(command)
+        self._wake()
+
     def put_control(self, command: C) -> None:
         """Add a command before all ordinary ones.
 

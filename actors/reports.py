@@ -54,6 +54,58 @@ class CommitFailed(msgspec.Struct, frozen=True):
     error: str
 
 
+class IndexingFailed(msgspec.Struct, frozen=True):
+    """Messages could not be put into the search index; a search finds them all the same, but slower."""
+
+    error: str
+
+
+class HookFailed(msgspec.Struct, frozen=True):
+    """A hook raised, or was cut off after its time, when it was told of an end; the others were told."""
+
+    session: SessionID
+    end_id: str
+    hook: str
+    error: str
+    where: str
+
+
+class HookWouldNotStop(msgspec.Struct, frozen=True):
+    """A hook was cut off and has not ended; nobody waits for it any longer, the others are told."""
+
+    session: SessionID
+    end_id: str
+    hook: str
+
+
+class HookSkipped(msgspec.Struct, frozen=True):
+    """A hook was not told of an end, because too many of its earlier calls would not stop."""
+
+    session: SessionID
+    end_id: str
+    hook: str
+
+
+class EndsDelayed(msgspec.Struct, frozen=True):
+    """The store refused to read or erase an end in the outbox; it is asked again until it does."""
+
+    error: str
+
+
+class EndsDamaged(msgspec.Struct, frozen=True):
+    """Damage in the outbox: the ends numbered above ``after``, up to ``upto``, are told to nobody."""
+
+    after: int
+    upto: int
+
+
+class EndNotErased(msgspec.Struct, frozen=True):
+    """An end was told but will not leave the outbox; the next start of the runtime tells it again."""
+
+    end_id: str
+    error: str
+
+
 Reporter = Callable[[msgspec.Struct], None]
 
 

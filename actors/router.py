@@ -5,9 +5,9 @@ from contextlib import suppress
 from typing import TypeVar
 
 from ..persistence.ids import SessionID
-from .commands import Barrier, Command
+from .commands import Barrier, Cancel, Command
 from .errors import BusyError, GreenroomError, QuarantinedError, ShuttingDownError
-from .registry import Registry
+from .registry import Place, Registry
 from .reply import Reply, ReplySlot
 from .supervisor import Supervisor
 
@@ -41,11 +41,26 @@ class Router:
             BusyError: The mailbox, or the registry of live sessions, is full.
             QuarantinedError: The session crashed too often and rests.
         """
+        self._place(session).mailbox.put(command)
+
+    def cancel(self, session: SessionID, turn_id: str | None, reply: Reply[tuple[str, ...]]) -> None:
+        """Cut a session's turn off: at once, if it is running, and in order with what was delivered before.
+
+        Raises:
+            ShuttingDownError: The runtime drains.
+            BusyError: The registry of live sessions is full.
+            QuarantinedError: The session crashed too often and rests.
+        """
+        place = self._place(session)
+        stopped = place.actor.stop_turn(turn_id) if place.actor is not None else None
+        place.mailbox.put_surely(Cancel(reply, turn_id, stopped))
+
+    def _place(self, session: SessionID) -> Place:
         if self._is_draining:
             raise ShuttingDownError(
                 "runtime: expected it to take work, met a shutdown", retry_after=RETRY_AFTER
             )
-        self._supervisor.place_for(session).mailbox.put(command)
+        return self._supervisor.place_for(session)
 
     def wake(self, session: SessionID) -> bool:
         """Start a session that has work left; False if there is no room for it now."""

@@ -1,9 +1,11 @@
 """What every session of one runtime shares."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from .conversation import Rules
+from .ends import Ends
 from .reads import Reads
 from .reports import Reporter
 from .topics import Topics
@@ -17,6 +19,7 @@ class Surroundings:
 
     Attributes:
         writer: Makes appends durable.
+        ends: Tells who wants to know of the ends of conversations.
         reads: Reads the store off the loop.
         topics: Who listens.
         rules: What the conversation's rules depend on; replaced when the runtime drains.
@@ -24,9 +27,11 @@ class Surroundings:
         report: Told of failures.
         context_tokens: Token budget of the live context.
         content_bytes: Limit on one message's content, UTF-8 bytes.
+        wall: The present time, in microseconds since the Unix epoch.
     """
 
     writer: Writer
+    ends: Ends
     reads: Reads
     topics: Topics
     rules: Rules
@@ -34,6 +39,7 @@ class Surroundings:
     report: Reporter
     context_tokens: int
     content_bytes: int
+    wall: Callable[[], int]
 
 
 def now() -> int:

@@ -33,6 +33,8 @@ class Turn:
         attempt: 1 for the first; more after an interruption.
         messages: The message(s) this turn answers, oldest first.
         stopped_as: Why it was told to stop, if it was.
+        is_closed: Nothing more can be said.
+        ended: Set when its agent has returned.
     """
 
     def __init__(  # noqa: PLR0913 - built in one place, by keyword
@@ -58,7 +60,9 @@ class Turn:
         self._room = max_bytes
         self._pieces: list[str] = []
         self._length = 0
-        self._is_closed = False
+        self._held: trio.Event | None = None
+        self.ended = trio.Event()
+        self.is_closed = False
 
     @property
     def context(self) -> tuple[Message, ...]:
@@ -82,7 +86,10 @@ class Turn:
             TurnTooLongError: The answer would exceed the limit on one message's content, in UTF-8 bytes;
                 text that JSON escapes to more than twice its size counts for half of that, to fit a frame.
         """
-        if self._is_closed:
+        while self._held is not None:
+            await self._held.wait()
+        if self.is_closed:
+            await trio.lowlevel.checkpoint()  # an agent that was told to stop is cancelled, not refused
             raise TurnClosedError(f"turn {self.turn_id}: expected a running turn, met one that has ended")
         size = max(len(text.encode()), (len(msgspec.json.encode(text)) - 2) // 2)
         if size > self._room:
@@ -103,9 +110,20 @@ class Turn:
             self.stopped_as = reason
             self.scope.cancel(reason=f"turn {self.turn_id}: {reason}")
 
+    def hold(self) -> None:
+        """Let whoever says more wait, until `release` or `close`: what was said so far is being stored."""
+        self._held = trio.Event()
+
+    def release(self) -> None:
+        """Let go on what `hold` made wait."""
+        if self._held is not None:
+            self._held.set()
+            self._held = None
+
     def close(self) -> None:
         """Let nothing more be said."""
-        self._is_closed = True
+        self.is_closed = True
+        self.release()
 
 
 class Agent(msgspec.Struct, frozen=True):

@@ -4,7 +4,7 @@ Entries are always read as a span of seqs with the row before it, so that no ent
 hash was found to follow from the one before.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -12,14 +12,15 @@ from sqlite_utils.utils import sqlite3  # pyright: ignore[reportPrivateImportUsa
 
 from .chain import link
 from .errors import StoreFormatError
-from .records import Entry, Message, SessionFacts, TurnFinished
+from .records import Entry, Message, QueueRemoved, SessionFacts, TurnFinished
 from .rows import INT64, SELECT_ENTRIES, entry_of
 
 _FIRST_PAGE = 64  # entries; most live contexts fit two pages
 _LARGEST_PAGE = 1024
 
 _SPAN = SELECT_ENTRIES + " WHERE session = ? AND seq BETWEEN ? AND ? ORDER BY seq"
-_TURNS = SELECT_ENTRIES + " WHERE kind = 1 AND session = ? AND seq > ? ORDER BY seq LIMIT ?"
+# Ends of turns and removals from the queue.
+_USES = SELECT_ENTRIES + " WHERE kind = 1 AND session = ? AND seq > ? ORDER BY seq LIMIT ?"
 _CLIENT_ID = "SELECT seq FROM journal WHERE session = ? AND client_id = ?"
 # Epochs rise with seq, so that a bisection finds where one ends: no index to keep, some 17 probes in 100,000.
 _LAST_OF_EPOCH = """
@@ -81,7 +82,8 @@ def read_history(
 ) -> list[Entry]:
     """Read the newest messages of one epoch before ``before_seq``, oldest first."""
     last = facts.head_seq if before_seq is None else min(before_seq - 1, facts.head_seq)
-    messages = list(islice(messages_back(connection, facts, epoch, last), max(limit, 0)))
+    entries = entries_back(connection, facts, epoch, last)
+    messages = list(islice((entry for entry in entries if isinstance(entry.body, Message)), max(limit, 0)))
     messages.reverse()
     return messages
 
@@ -89,23 +91,47 @@ def read_history(
 def read_outcome(
     connection: sqlite3.Connection, facts: SessionFacts, seq: int
 ) -> tuple[Entry, list[Entry]] | None:
-    """Read the entry that used message ``seq`` up and the messages of that turn."""
+    """Read the entry that used message ``seq`` up and, if it ended a turn, the messages of that turn."""
     if seq in facts.pending or not 1 <= seq <= facts.head_seq:
         return None
     after = seq
-    while rows := connection.execute(_TURNS, (facts.key, after, _FIRST_PAGE)).fetchall():
+    while rows := connection.execute(_USES, (facts.key, after, _FIRST_PAGE)).fetchall():
         for row in rows:
-            finished = entry_of(row, facts.id)
-            if answers(finished, seq):
-                return finished, _turn_messages(connection, facts, finished)
+            if uses_up(entry_of(row, facts.id), seq):
+                (used,) = read_span(connection, facts, row[0], row[0])
+                return used, _turn_messages(connection, facts, used)
         after = rows[-1][0]
     return None
 
 
-def answers(entry: Entry, seq: int) -> bool:
-    """Whether an entry is the end of the turn that used message ``seq`` up."""
+def uses_up(entry: Entry, seq: int) -> bool:
+    """Whether an entry is the end of the turn that used message ``seq`` up, or its removal from the queue."""
     body = entry.body
+    if isinstance(body, QueueRemoved):
+        return seq in body.seqs
     return isinstance(body, TurnFinished) and seq in body.message_seqs and not body.will_retry
+
+
+def live_context(entries: Iterable[Entry], max_tokens: int) -> list[Entry]:
+    """The newest messages that fit a budget, oldest first; at least one if there is any.
+
+    Args:
+        entries: A conversation's, newest first: a removal from the queue comes before what it removed.
+        max_tokens: The budget.
+    """
+    context: list[Entry] = []
+    removed: set[int] = set()
+    tokens = 0
+    for entry in entries:
+        if isinstance(entry.body, QueueRemoved):
+            removed.update(entry.body.seqs)
+        elif isinstance(entry.body, Message) and entry.seq not in removed:
+            tokens += entry.tokens
+            if context and tokens > max_tokens:
+                break
+            context.append(entry)
+    context.reverse()
+    return context
 
 
 def read_epochs(connection: sqlite3.Connection, facts: SessionFacts, limit: int) -> list[int]:
@@ -140,16 +166,16 @@ def _last_of_epoch(connection: sqlite3.Connection, facts: SessionFacts, epoch: i
     return seq
 
 
-def messages_back(
+def entries_back(
     connection: sqlite3.Connection, facts: SessionFacts, epoch: int, last: int
 ) -> Iterator[Entry]:
-    """Walk one epoch's messages from ``last`` towards its beginning, in growing pages."""
+    """Walk one epoch's entries from ``last`` towards its beginning, in growing pages."""
     first = _last_of_epoch(connection, facts, epoch - 1) + 1
     if epoch != facts.epoch:
         last = min(last, _last_of_epoch(connection, facts, epoch))
     page = _FIRST_PAGE
     while last >= first:
         entries = read_span(connection, facts, max(first, last - page + 1), last)
-        yield from (entry for entry in reversed(entries) if isinstance(entry.body, Message))
+        yield from reversed(entries)
         last -= page
         page = min(page * 2, _LARGEST_PAGE)

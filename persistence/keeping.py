@@ -6,7 +6,7 @@ from operator import itemgetter
 from .errors import DuplicateClientIdError, SessionExistsError, StaleHeadError, UnstorableError
 from .ids import SessionID
 from .importing import import_append, require_chain
-from .records import Append, Entry, Hit, Message, SessionFacts, SessionImport, SessionState
+from .records import Append, Entry, Hit, Message, SessionFacts, SessionImport, SessionState, TurnFinished
 from .rows import journal_rows, require_storable
 from .search import snippet, words
 
@@ -82,14 +82,14 @@ def messages_of(stored: KeptSession, epoch: int) -> list[Entry]:
     return [entry for entry in stored.journal if entry.epoch == epoch and isinstance(entry.body, Message)]
 
 
-def spoken_in(entry: Entry, finished: Entry) -> bool:
-    """Whether an entry is a message of the turn that ended with ``finished``."""
-    return (
-        finished.turn_id is not None
-        and entry.turn_id == finished.turn_id
-        and entry.seq <= finished.seq
-        and isinstance(entry.body, Message)
-    )
+def spoken_in(stored: KeptSession, finished: Entry) -> list[Entry]:
+    """The messages of the turn that ended with ``finished``; none if that is no end of a turn."""
+    body = finished.body
+    if finished.turn_id is None or not isinstance(body, TurnFinished):
+        return []
+    # A turn speaks only after the messages it answers have come.
+    span = stored.journal[max(0, min(body.message_seqs) - 1) : finished.seq]
+    return [entry for entry in span if entry.turn_id == finished.turn_id and isinstance(entry.body, Message)]
 
 
 def oldest_due(rows: Sequence[SessionFacts], before: int, limit: int) -> list[SessionFacts]:

@@ -28,7 +28,7 @@ def read_list(connection: sqlite3.Connection, where: SessionFilter) -> list[Sess
         rows = connection.execute(sql, (*values, *window)).fetchall()
     except UnicodeEncodeError:
         return []  # no stored text holds a lone surrogate
-    return sound(rows)
+    return list(sound(rows))
 
 
 def statement(terms: Terms, index: str) -> str:

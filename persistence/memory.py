@@ -8,7 +8,7 @@ import msgspec
 
 from .errors import StoreClosedError, StoreError, UnstorableError
 from .ids import SessionID
-from .journal import answers
+from .journal import live_context, uses_up
 from .keeping import (
     KeptSession,
     appends_of,
@@ -100,14 +100,8 @@ class InMemorySessionStore:
             stored = self._get(session)
             if stored is None:
                 return None
-            context: list[Entry] = []
-            tokens = 0
-            for entry in reversed(messages_of(stored, stored.facts.epoch)):
-                tokens += entry.tokens
-                if context and tokens > self._max_tokens:
-                    break
-                context.append(entry)
-            context.reverse()
+            spoken = (entry for entry in reversed(stored.journal) if entry.epoch == stored.facts.epoch)
+            context = live_context(spoken, self._max_tokens)
             pending = tuple(stored.journal[seq - 1] for seq in stored.facts.pending)
             return SessionRecord(stored.facts, tuple(context), pending)
 
@@ -175,11 +169,10 @@ class InMemorySessionStore:
             stored = self._get(session)
             if stored is None or seq in stored.facts.pending or not 1 <= seq <= stored.facts.head_seq:
                 return None
-            finished = next((entry for entry in stored.journal[seq:] if answers(entry, seq)), None)
-            if finished is None:
+            used = next((entry for entry in stored.journal[seq:] if uses_up(entry, seq)), None)
+            if used is None:
                 return None
-            turn = [entry for entry in stored.journal if spoken_in(entry, finished)]
-            return finished, turn
+            return used, spoken_in(stored, used)
 
     def epochs(self, session: SessionID, limit: int) -> Sequence[int]:
         """See `SessionStore.epochs`."""

@@ -1,24 +1,26 @@
 """What is read of sessions, on a connection that stands in a read transaction."""
 
+from itertools import islice
+
 from sqlite_utils.utils import sqlite3  # pyright: ignore[reportPrivateImportUsage]  # its documented door
 
 from .errors import StoreFormatError
 from .ids import SessionID
-from .journal import messages_back, read_span
-from .records import Entry, SessionFacts, SessionRecord, SessionState, StoreStats
+from .journal import entries_back, live_context, read_span
+from .records import SessionFacts, SessionRecord, SessionState, StoreStats
 from .rows import SELECT_FACTS, clamp, facts_of, sound
 
 _FACTS = SELECT_FACTS + " WHERE id = ?"
-_UNFINISHED = SELECT_FACTS + " WHERE (pending <> '[]' OR turn IS NOT NULL) AND key > ? ORDER BY key LIMIT ?"
+_UNFINISHED = SELECT_FACTS + " WHERE (pending <> '[]' OR turn IS NOT NULL) AND key > ? ORDER BY key"
 DUE = (
     f"{SELECT_FACTS} INDEXED BY session_by_state WHERE state = ? AND last_active_at < ? "
-    "ORDER BY last_active_at, id DESC LIMIT ?"
+    "ORDER BY last_active_at, id DESC"
 )
 """Asks for silent sessions by `session_by_state`, backwards."""
 
 DUE_ARCHIVED = (
     f"{SELECT_FACTS} INDEXED BY session_by_archiving WHERE state = 4 AND archived_at < ? "
-    "ORDER BY archived_at, id DESC LIMIT ?"
+    "ORDER BY archived_at, id DESC"
 )
 """Asks for archived sessions by `session_by_archiving`, backwards."""
 
@@ -34,19 +36,20 @@ def read_facts(connection: sqlite3.Connection, session: SessionID) -> SessionFac
 def read_due(
     connection: sqlite3.Connection, state: SessionState, before: int, limit: int
 ) -> list[SessionFacts]:
-    """Read the rows of one state that have been silent, or archived, since before a moment; oldest first."""
-    archived = state is SessionState.ARCHIVED
-    values = (clamp(before), clamp(max(limit, 0)))
-    rows = connection.execute(
-        DUE_ARCHIVED if archived else DUE, values if archived else (int(state), *values)
-    )
-    return sound(rows.fetchall())
+    """Read the rows of one state that have been silent, or archived, since before a moment; oldest first.
+
+    Damaged rows take no place among the ``limit``, or they would hide those behind them from the clocks.
+    """
+    if state is SessionState.ARCHIVED:
+        rows = connection.execute(DUE_ARCHIVED, (clamp(before),))
+    else:
+        rows = connection.execute(DUE, (int(state), clamp(before)))
+    return list(islice(sound(rows), max(limit, 0)))
 
 
 def read_unfinished(connection: sqlite3.Connection, after_key: int, limit: int) -> list[SessionFacts]:
-    """Read rows with pending messages or a begun turn, by rising key."""
-    values = (clamp(after_key), clamp(max(limit, 0)))
-    return sound(connection.execute(_UNFINISHED, values).fetchall())
+    """Read rows with pending messages or a begun turn, by rising key; damaged rows take no place."""
+    return list(islice(sound(connection.execute(_UNFINISHED, (clamp(after_key),))), max(limit, 0)))
 
 
 def read_stats(connection: sqlite3.Connection) -> StoreStats:
@@ -71,7 +74,7 @@ def count(rows: list[tuple[int, int, int, int]]) -> StoreStats:
 
 
 def read_record(connection: sqlite3.Connection, session: SessionID, max_tokens: int) -> SessionRecord | None:
-    """Read a session's row, the newest messages of its epoch that fit ``max_tokens``, and its pending ones.
+    """Read a session's row, its live context of at most ``max_tokens``, and its pending messages.
 
     Raises:
         StoreFormatError: Any of it is damaged.
@@ -81,13 +84,6 @@ def read_record(connection: sqlite3.Connection, session: SessionID, max_tokens: 
         return None
     if not facts.head_seq and facts.chain:
         raise StoreFormatError(f"{session}: damaged: expected an empty chain for an empty journal")
-    context: list[Entry] = []
-    tokens = 0
-    for message in messages_back(connection, facts, facts.epoch, facts.head_seq):
-        tokens += message.tokens
-        if context and tokens > max_tokens:
-            break
-        context.append(message)
-    context.reverse()
+    context = live_context(entries_back(connection, facts, facts.epoch, facts.head_seq), max_tokens)
     pending = [read_span(connection, facts, seq, seq)[0] for seq in facts.pending]
     return SessionRecord(facts, tuple(context), tuple(pending))

@@ -1,10 +1,10 @@
 """Records as rows and rows as records: the one place that knows the order of columns.
 
 JSON columns: tags, custom_data, pending and turn of a session, body of an entry. An entry's ``kind`` repeats
-what its body says, for indexes and for reads of messages alone.
+of its body what indexes and reads of messages alone need: 0 is a message, 1 what uses messages up.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -51,10 +51,10 @@ SELECT_ENTRIES = "SELECT seq, epoch, kind, at, tokens, client_id, turn_id, body,
 _KINDS: dict[type[Body], int] = {
     Message: 0,  # indexes name 0 and 1
     TurnFinished: 1,
+    QueueRemoved: 1,
     SessionUpdated: 2,
     SessionEnded: 3,
     CommandRan: 4,
-    QueueRemoved: 5,
 }
 
 INT64 = 1 << 63
@@ -146,13 +146,11 @@ def facts_of(row: Row) -> SessionFacts:
         raise StoreFormatError(f"session row {row[0]}: expected a row of ours, met {error}") from error
 
 
-def sound(rows: Iterable[Row]) -> list[SessionFacts]:
+def sound(rows: Iterable[Row]) -> Iterator[SessionFacts]:
     """Read session rows but for damaged ones, which are named when they are loaded and stop no others."""
-    found: list[SessionFacts] = []
     for row in rows:
         with suppress(StoreFormatError):
-            found.append(facts_of(row))
-    return found
+            yield facts_of(row)
 
 
 def entry_of(row: Row, session: SessionID) -> Entry:

@@ -71,7 +71,10 @@ class SessionStore(Protocol):
         ...
 
     def load(self, session: SessionID) -> SessionRecord | None:
-        """Read what a session needs to live, or None if it was never stored."""
+        """Read what a session needs to live, or None if it was never stored.
+
+        Messages that were taken out of the queue are not in the context; `history` and `search` have them.
+        """
         ...
 
     def delete(self, session: SessionID) -> bool:
@@ -110,9 +113,10 @@ class SessionStore(Protocol):
         ...
 
     def outcome(self, session: SessionID, seq: int) -> tuple[Entry, Sequence[Entry]] | None:
-        """How message ``seq`` was answered: the entry that used it up, and that turn's messages.
+        """What became of message ``seq``: the entry that used it up, and the messages of its turn.
 
-        None while it is pending.
+        The entry is the end of that turn, or the removal from the queue; then there are no messages. None
+        while it is pending.
         """
         ...
 

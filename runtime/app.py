@@ -9,12 +9,13 @@ from ..actors.reports import AgentWouldNotStop, Reporter
 from .agents import find_agent
 from .bind import bind, port_of, url
 from .config import Config
-from .core import Core, open_core
+from .core import Core
 from .gateway import Gateway
 from .http.listener import make_app, serve_http
 from .last_resort import SIGNALS, LastResort
-from .manager import open_store
 from .observability import log_report
+from .opening import clock_settings, open_store
+from .wiring import open_core
 
 
 async def serve(config: Config, *, announce: Callable[[str, str], None]) -> None:
@@ -39,7 +40,14 @@ async def serve(config: Config, *, announce: Callable[[str, str], None]) -> None
         ws_listeners = await bind(config.host, config.port)
         http_listeners = await bind(config.host, config.http_port)
         store = await trio.to_thread.run_sync(open_store, config)
-        async with open_core(store, agent, config.limits, report) as core:
+        async with open_core(
+            store,
+            agent,
+            config.limits,
+            report,
+            clocks=clock_settings(config.cleanup),
+            commands=config.commands,
+        ) as core:
             http_port = port_of(http_listeners)
             gateway = Gateway(config, core, http_port, report)
             async with trio.open_nursery() as nursery:

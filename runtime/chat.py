@@ -17,7 +17,7 @@ from .chat_screen import Screen
 from .client import Client, open_client
 from .client_conversation import Conversation
 from .client_errors import RequestError
-from .client_events import Ack, Snapshot, TurnEnded
+from .client_events import Ack, Notice, Snapshot, TurnEnded
 from .exits import UsageError
 from .terminal import one_line
 
@@ -27,8 +27,8 @@ LINE_LIMIT = 1024 * 1024  # bytes; a longer line is cut into several, which no s
 def chat(session: str | None = None, /, *, url: str = "ws://127.0.0.1:8765/v1") -> None:
     """Talk in one session from the terminal.
 
-    Each line is a message; /quit or the end of input ends, the latter after the last answer has come. Through
-    a pipe only the answers are written.
+    Each line is a message; /quit or the end of input ends, the latter after the last answer has come. /help
+    tells what other commands there are. Through a pipe only the answers are written.
 
     Args:
         session: The session's id. Default echo:terminal:YOUR-NAME
@@ -39,7 +39,8 @@ def chat(session: str | None = None, /, *, url: str = "ws://127.0.0.1:8765/v1") 
         SessionID.parse(name)
     except ValueError as exc:
         raise UsageError(str(exc)) from exc
-    trio.run(_chat, name, url)
+    # At checkpoints of the main task only: raised in the midst of a library's C code it may be lost there.
+    trio.run(_chat, name, url, restrict_keyboard_interrupt_to_checkpoints=True)
 
 
 def _default_session() -> str:
@@ -67,6 +68,8 @@ async def _listen(conversation: Conversation, screen: Screen, unanswered: "_Unan
         screen.show(event)
         if isinstance(event, TurnEnded) and not event.will_retry:
             unanswered.ended(event.message_seqs)
+        elif isinstance(event, Notice) and event.type == "queue.removed":
+            unanswered.ended(tuple(event.data.get("seqs", ())))
         elif isinstance(event, Snapshot) and not event.turn and not event.queue:
             unanswered.nothing_runs()
 
@@ -82,7 +85,9 @@ async def _speak(
         screen.expect(client_id)
         try:
             with unanswered.sending():
-                unanswered.sent(await client.send(session, line, client_id=client_id))
+                ack = await client.send(session, line, client_id=client_id)
+                unanswered.sent(ack)
+            screen.answered(ack)
         except RequestError as exc:
             if plain:
                 raise
@@ -151,7 +156,8 @@ class _Unanswered:
 
     def sent(self, ack: Ack) -> None:
         # Where nobody answers, a message is accepted without a turn.
-        will_be_answered = ack.status != "done" and (ack.status != "accepted" or ack.turn_id is not None)
+        is_settled = ack.status in {"done", "command", "removed"}
+        will_be_answered = not is_settled and (ack.status != "accepted" or ack.turn_id is not None)
         if will_be_answered and ack.seq not in (self._early or ()):
             self._seqs.add(ack.seq)
 

@@ -15,6 +15,16 @@ from .terminal import abandon_output, forgive_encodings
 
 DEBUG_FLAG = "--debug"
 
+_SESSION_COMMANDS = {
+    "list": ("sessions_cli:list_sessions", "List sessions, the newest activity first."),
+    "show": ("sessions_cli:show_session", "Show one session and its newest messages."),
+    "search": ("sessions_search_cli:search_sessions", "Find messages by their words, the newest first."),
+    "export": ("sessions_transfer_cli:export_sessions", "Write sessions as lines of JSON."),
+    "import": ("sessions_transfer_cli:import_sessions", "Store the sessions of an export, all or none."),
+    "archive": ("sessions_end_cli:archive_sessions", "Archive sessions; their messages stay readable."),
+    "delete": ("sessions_end_cli:delete_sessions", "Delete sessions and all their messages."),
+}
+
 
 def main() -> NoReturn:
     """Run the command line of this process and exit."""
@@ -57,18 +67,12 @@ def _app() -> cyclopts.App:
     )
     app.command(f"{__package__}.chat:chat", name="chat", help="Talk in one session from the terminal.")
     sessions = cyclopts.App(
-        name="sessions", help="Look at the sessions in a database, beside a server or without."
+        name="sessions",
+        help="The sessions in a database. list, show, search and export read it, beside a server or without; "
+        "import, archive and delete need it for themselves.",
     )
-    sessions.command(
-        f"{__package__}.sessions_cli:list_sessions",
-        name="list",
-        help="List sessions, the newest activity first.",
-    )
-    sessions.command(
-        f"{__package__}.sessions_cli:show_session",
-        name="show",
-        help="Show one session and its newest messages.",
-    )
+    for name, (place, text) in _SESSION_COMMANDS.items():
+        sessions.command(f"{__package__}.{place}", name=name, help=text)
     app.command(sessions)
     return app
 

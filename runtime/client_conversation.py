@@ -24,12 +24,14 @@ class Conversation:
     up the conversation goes on from the place it had reached.
 
     Attributes:
-        session: The session's id.
+        session: The session's id as the consumer writes it.
+        stored_as: Its id as the server's events name it, where sessions of several ids are one.
         turn_text: What the running turn has said, as far as the consumer has read; after the turn, its text.
     """
 
     def __init__(self, session: str, *, create: bool, on_room: Callable[[Self], None]) -> None:
         self.session = session
+        self.stored_as = session
         self.turn_text = ""
         self._create = create
         self._on_room = on_room
@@ -96,11 +98,12 @@ class Conversation:
             self.fail(answer)
             return None
         try:
-            news = self._follower.attached(msgspec.json.decode(answer, type=AttachAnswer))
+            attached = msgspec.json.decode(answer, type=AttachAnswer)
         except msgspec.DecodeError as exc:
             self.fail(UnexpectedAnswerError(f"the answer to session.attach is not understood: {exc}"))
             return None
-        self._tell(news, size)
+        self.stored_as = str(attached.info.get("id", self.session))
+        self._tell(self._follower.attached(attached), size)
         self._attached.set()
         if not self._follower.behind:
             return None

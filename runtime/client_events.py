@@ -105,11 +105,14 @@ class Ack(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         seq: Its place in the session.
         epoch: The conversation it joined.
-        status: What becomes of it, e.g. ``accepted``, ``queued`` or ``done``.
+        status: What becomes of it, e.g. ``accepted``, ``queued``, ``done`` or ``command``.
         duplicate: Whether an earlier try had stored it already.
         turn_id: The turn that answers it, if that has begun.
         stop_reason: How that turn ended, when it was waited for.
         text: The answer, when it was waited for.
+        command: The name of the command that the message was, if it was one.
+        result: What the method that the command stands for would have answered.
+        error: The stable name of why the command failed.
     """
 
     seq: int
@@ -119,6 +122,9 @@ class Ack(msgspec.Struct, frozen=True, kw_only=True):
     turn_id: str | None = None
     stop_reason: str | None = None
     text: str | None = None
+    command: str | None = None
+    result: dict[str, Any] = {}
+    error: str | None = None
 
 
 class History(msgspec.Struct, frozen=True):

@@ -128,9 +128,10 @@ class Link:
         nursery.start_soon(self._write, socket)
         try:
             await self._read(socket)
-        finally:
+        except _LOSSES:  # and nothing else: whoever cancels or interrupts us has not lost the connection
             if not self._stopping:
                 self._on_connection(False)  # noqa: FBT003
+            raise
 
     async def _write(self, socket: ClientSocket) -> None:
         while True:

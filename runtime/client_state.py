@@ -50,7 +50,8 @@ class Follower:
     """Follows one conversation.
 
     Attributes:
-        epoch: The epoch of the newest durable event taken in; None before the first attach.
+        epoch: The present epoch as of the newest durable event taken in; None before the first attach, and
+            when the session was deleted.
         last_seq: Its seq.
         behind: Whether an attach is needed before anything more can be taken in.
     """
@@ -88,6 +89,8 @@ class Follower:
         if event.seq is not None:
             return self._durable(event)
         piece = decode_event(event)
+        if event.type == "session.ended":  # deleted: what comes under this name next begins with seq 1
+            self.epoch, self.last_seq, self._turn_id = None, 0, None
         if isinstance(piece, TurnDelta):
             return self._delta(piece)
         if isinstance(piece, TurnStarted):
@@ -122,7 +125,7 @@ class Follower:
         if seq != self.last_seq + 1:
             self.behind = True
             return []
-        self.epoch, self.last_seq = event.epoch, seq
+        self.epoch, self.last_seq = _epoch_after(event), seq
         piece = decode_event(event)
         if isinstance(piece, TurnEnded):
             self._ended_turn_id = piece.turn_id
@@ -158,3 +161,9 @@ class Follower:
         offset = self._turn_length
         self._turn_length += len(text)
         return [TurnDelta(turn_id, offset, text)]
+
+
+def _epoch_after(event: WireEvent) -> str:
+    """The present epoch once a durable event has happened."""
+    following = event.data.get("next_epoch") if event.type == "session.ended" else None
+    return following if isinstance(following, str) else event.epoch

@@ -31,6 +31,7 @@ class Switchboard:
         self._window = trio.Semaphore(CALLS_AT_ONCE)
         self._last_id = 0
         self._conversations: dict[str, Conversation] = {}
+        self._listeners: dict[str, dict[Conversation, None]] = {}  # by the id that events name
         self._nursery: trio.Nursery | None = None  # of the connection that stands
         self._failure: ClientError | None = None
 
@@ -72,7 +73,8 @@ class Switchboard:
     def unfollow(self, conversation: Conversation) -> None:
         """End following; the server is told if a connection stands, and knows otherwise."""
         del self._conversations[conversation.session]
-        if self._nursery is not None:
+        still_heard = self._forget(conversation)
+        if self._nursery is not None and not still_heard:
             self._enqueue("session.detach", {"session": conversation.session})
 
     # What follows is the link's side.
@@ -134,8 +136,7 @@ class Switchboard:
             wait = event.data.get("retry_after_ms")
             self.come_back_after = min(wait / 1000, PATIENCE_LIMIT) if isinstance(wait, int | float) else 0.0
             return
-        conversation = self._conversations.get(event.session)
-        if conversation is not None:
+        for conversation in tuple(self._listeners.get(event.session, ())):
             await conversation.hear(event, len(text))
             self._attach(conversation)
 
@@ -150,6 +151,14 @@ class Switchboard:
         self._writer.unpark_all()
         return call
 
+    def _forget(self, conversation: Conversation) -> bool:
+        """Tell it of no more events; whether others of this client listen to the same session."""
+        listeners = self._listeners.get(conversation.stored_as, {})
+        listeners.pop(conversation, None)
+        if not listeners:
+            self._listeners.pop(conversation.stored_as, None)
+        return bool(listeners)
+
     def _attach(self, conversation: Conversation) -> None:
         """Ask for an attach if one is wanted and a connection stands; a new connection asks for all."""
         if self._nursery is None or not conversation.wants_attach:
@@ -158,7 +167,9 @@ class Switchboard:
         def answered(answer: msgspec.Raw | ClientError, size: int) -> None:
             if self._conversations.get(conversation.session) is not conversation:
                 return
+            self._forget(conversation)
             wait = conversation.end_attach(answer, size)
+            self._listeners.setdefault(conversation.stored_as, {})[conversation] = None
             if wait is not None and self._nursery is not None:
                 self._nursery.start_soon(self._attach_later, conversation, min(wait, PATIENCE_LIMIT))
 

@@ -6,9 +6,15 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from ..actors.budget import DEFAULT_CONTEXT_TOKEN_BUDGET, normalize_token_budget
+
 # A million seconds are eleven days: far above any sensible deadline, far below where clock arithmetic loses
 # precision.
 Seconds = Annotated[float, Meta(gt=0, le=1e6, description="a number above 0 and at most 1000000")]
+# A billion seconds are thirty years: whoever wants longer wants 0.
+Silence = Annotated[
+    float, Meta(ge=0, le=1e9, description="a number above 0 and at most 1000000000, or 0 for never")
+]
 Size = Annotated[int, Meta(ge=1, le=2**31 - 1, description="a whole number from 1 to 2147483647")]
 Port = Annotated[int, Meta(ge=0, le=65535, description="0..65535")]
 Flag = Annotated[bool, Meta(description="true or false")]
@@ -51,7 +57,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         mailbox: Commands waiting for one session.
         pending: Stored messages of one session waiting for a turn.
         live_sessions: Sessions in memory at once.
-        max_tokens: Tokens of a session's context.
+        max_tokens: Tokens of a session's context; the default of former days, 8000, stands for the present one.
     """
 
     handshake: Seconds = 5.0
@@ -70,21 +76,66 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     mailbox: Size = 256
     pending: Size = 100
     live_sessions: Size = 20_000
-    max_tokens: Size = 128_000
+    max_tokens: Size = DEFAULT_CONTEXT_TOKEN_BUDGET
+
+    def __post_init__(self) -> None:
+        """Let a budget that means the default be the default."""
+        msgspec.structs.force_setattr(self, "max_tokens", normalize_token_budget(self.max_tokens))
+
+
+class Cleanup(msgspec.Struct, frozen=True, kw_only=True):
+    """What becomes of sessions in which nothing is said; 0 stands for never.
+
+    Attributes:
+        enabled: Whether silence has any effect.
+        idle_after: Seconds of silence until an active session is idle.
+        suspend_after: Seconds of silence until an idle session is suspended and leaves memory.
+        archive_after: Seconds of silence until a session is archived.
+        delete_after: Seconds from its archiving until a session is deleted for good.
+        interval: Seconds between two looks at the clock.
+    """
+
+    enabled: Flag = True
+    idle_after: Silence = 300.0
+    suspend_after: Silence = 1800.0
+    archive_after: Silence = 30 * 86_400.0
+    delete_after: Silence = 0.0
+    interval: Seconds = 60.0
+
+
+class Isolation(msgspec.Struct, frozen=True, kw_only=True):
+    """Which parts of a session's id make a conversation of its own.
+
+    The parts that do not are the same for everybody: ``*`` for agent, channel and peer, none for the thread.
+
+    Attributes:
+        by_agent: Whether each agent has its own.
+        by_channel: Whether each channel has its own.
+        by_peer: Whether each peer has its own.
+        by_thread: Whether each thread has its own.
+    """
+
+    by_agent: Flag = True
+    by_channel: Flag = True
+    by_peer: Flag = True
+    by_thread: Flag = True
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """How one server runs.
 
     Attributes:
-        db: The SQLite file.
+        db: The SQLite file, or ``:memory:`` to keep nothing.
         host: Address of both listeners.
         port: WebSocket port; 0 takes a free one.
         http_port: HTTP port; 0 takes a free one.
         agent: Who answers: ``echo``, ``none`` or ``module:function``.
         origins: Browser origins allowed beside the server's own HTTP listener.
         insecure_bind: Whether an address that others can reach may be served without TLS and tokens.
+        commands: Whether a message such as ``/new`` is a command.
         limits: What bounds the server.
+        cleanup: What becomes of silent sessions.
+        isolation: Which parts of an id make a session of its own.
     """
 
     db: FilePath = "./greenroom.db"
@@ -94,7 +145,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     agent: AgentName = "echo"
     origins: Origins = ()
     insecure_bind: Flag = False
+    commands: Flag = True
     limits: Limits = Limits()
+    cleanup: Cleanup = Cleanup()
+    isolation: Isolation = Isolation()
 
     def __post_init__(self) -> None:
         """Refuse what is wrong only in company."""

@@ -1,8 +1,8 @@
 """Where settings come from, the first that names one wins.
 
 1. The command line.
-2. The environment: ``GREENROOM_PORT``, ``GREENROOM_LIMITS_MAILBOX``.
-3. A TOML file: ``port = 8765``, ``[limits]`` with ``mailbox = 256``.
+2. The environment: ``GREENROOM_PORT``, ``GREENROOM_LIMITS_MAILBOX``, ``GREENROOM_CLEANUP_IDLE_AFTER``.
+3. A TOML file: ``port = 8765``, ``[limits]`` with ``mailbox = 256``, ``[cleanup]`` with ``idle_after = 300``.
 4. The defaults of `Config`.
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from .config import Config, ConfigError, Limits
+from .config import Config, ConfigError
 
 ENVIRONMENT_PREFIX = "GREENROOM_"
 
@@ -44,18 +44,32 @@ def load_config(file: Path | None, environ: Mapping[str, str], flags: Mapping[st
     for key, value in flags.items():
         if value is not None:
             found[key] = _read(key, value, strict=False, source=f"--{key.replace('_', '-')}")
-    limits = {key.removeprefix("limits."): value for key, value in found.items() if key.startswith("limits.")}
-    plain = {key: value for key, value in found.items() if not key.startswith("limits.")}
-    return Config(**plain, limits=Limits(**limits))
+    plain = {key: value for key, value in found.items() if "." not in key}
+    for name, table in _tables().items():
+        start = f"{name}."
+        plain[name] = table(**{k.removeprefix(start): v for k, v in found.items() if k.startswith(start)})
+    return Config(**plain)
+
+
+@functools.cache
+def _tables() -> dict[str, type[msgspec.Struct]]:
+    """The settings that are tables of settings, by name."""
+    return {name: kind for name, kind in typing.get_type_hints(Config).items() if _is_table(kind)}
+
+
+def _is_table(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 
 
 @functools.cache
 def _types() -> dict[str, Any]:
     """The type of each setting by its dotted name."""
     types = typing.get_type_hints(Config, include_extras=True)
-    del types["limits"]
-    limits = typing.get_type_hints(Limits, include_extras=True)
-    return types | {f"limits.{name}": kind for name, kind in limits.items()}
+    for name, table in _tables().items():
+        del types[name]
+        inner = typing.get_type_hints(table, include_extras=True)
+        types |= {f"{name}.{key}": kind for key, kind in inner.items()}
+    return types
 
 
 @functools.cache
@@ -66,10 +80,12 @@ def _keys_by_variable() -> dict[str, str]:
 def _file_settings(file: Path) -> dict[str, object]:
     """The file's settings by dotted name."""
     table = _parse(file)
-    limits = table.pop("limits", {})
-    if not isinstance(limits, dict):
-        raise ConfigError(f"limits: expected a table, met {_shown(limits)} (from {file})")
-    dotted = {f"limits.{name}": value for name, value in typing.cast("dict[str, object]", limits).items()}
+    dotted: dict[str, object] = {}
+    for name in _tables():
+        inner = table.pop(name, {})
+        if not isinstance(inner, dict):
+            raise ConfigError(f"{name}: expected a table, met {_shown(inner)} (from {file})")
+        dotted |= {f"{name}.{key}": value for key, value in typing.cast("dict[str, object]", inner).items()}
     for key in [*table, *dotted]:
         if key not in _types():
             raise ConfigError(f"{file}: no setting {key!r}{_suggestion(key, _types())}")
@@ -100,7 +116,9 @@ def _environment_settings(environ: Mapping[str, str]) -> dict[str, str]:
     mine = {name: text for name, text in environ.items() if name.startswith(ENVIRONMENT_PREFIX)}
     for name in mine:
         if name not in _keys_by_variable():
-            key = name.removeprefix(ENVIRONMENT_PREFIX).lower().replace("limits_", "limits.", 1)
+            key = name.removeprefix(ENVIRONMENT_PREFIX).lower()
+            for table in _tables():
+                key = re.sub(rf"\A{table}_", f"{table}.", key)
             raise ConfigError(f"environment: no setting {name}{_suggestion(key, _types())}")
     return mine
 

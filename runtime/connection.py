@@ -3,6 +3,7 @@
 import enum
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 import trio
@@ -10,31 +11,28 @@ import trio
 from ..actors.errors import BusyError, GreenroomError
 from ..actors.events import Event
 from ..actors.surroundings import now
+from ..persistence.ids import SessionID
 from .call_reply import CallReply
-from .config import Limits
+from .command_methods import CommandMethods
+from .config import Isolation, Limits
 from .core import Core
+from .deletions import Deletions
 from .encoding import error_frame, event_frame, result_frame
 from .info import utc
+from .isolation import isolated
 from .lanes import Lanes
-from .methods import Methods
 from .outbox import Outbox
 from .protocol import Call, ProtocolError, RequestId, decode
-from .requests import Attach, Initialize, Ping
+from .reading_methods import ReadingMethods
+from .requests import Attach, ClearQueue, Delete, Initialize, Ping, RemoveQueued
+from .results import PROTOCOL, initialize_result
 from .sender import Sender
-from .version import VERSION
 from .websocket import ServerSocket, SocketClosedError
 
-PROTOCOL: Final = 1
 STRIKES: Final = 3  # malformed frames in a row
 # Requests of one connection not yet answered: else one client's flood stands before everybody's commits.
 MAX_UNANSWERED: Final = 256
 RETRY_AFTER: Final = 0.1  # seconds
-ALL_SCOPES: Final = {
-    "agents": ["*"],
-    "channels": ["*"],
-    "peers": ["*"],
-    "verbs": ["read", "write", "stop", "admin"],
-}
 
 
 class Phase(enum.Enum):
@@ -48,6 +46,12 @@ class Phase(enum.Enum):
 class Connection:
     """A subscriber and its socket; `serve` it in a task of its own.
 
+    Args:
+        socket: Where frames come from and go to.
+        core: The runtime.
+        sender: Empties the outbox.
+        isolation: Which session an id means.
+
     Attributes:
         socket: Where frames come from and go to.
         outbox: Frames to send.
@@ -56,7 +60,7 @@ class Connection:
         opened_at: When it connected, on Trio's clock.
     """
 
-    def __init__(self, socket: ServerSocket, core: Core, sender: Sender) -> None:
+    def __init__(self, socket: ServerSocket, core: Core, sender: Sender, isolation: Isolation) -> None:
         self.socket = socket
         self.outbox = Outbox(core.limits.outbound_bytes, event_frame)
         self.phase = Phase.NEW
@@ -65,7 +69,10 @@ class Connection:
         self._core = core
         self._limits: Limits = core.limits
         self._sender = sender
-        self._methods = Methods(core, self, self.outbox.resumed)
+        self._isolation = isolation
+        self._deletions = Deletions()
+        self._commands = CommandMethods(core, self, self._resumed)
+        self._readings = ReadingMethods(core, self, self._resumed)
         self._lanes: Lanes | None = None  # exists while it is served
         self._strikes = 0
         self._unanswered = 0
@@ -131,7 +138,8 @@ class Connection:
 
     def offer(self, event: Event, /) -> None:
         """Queue an event of a session this client is attached to."""
-        self.outbox.offer(event)
+        for told in self._deletions.pass_on(event):
+            self.outbox.offer(told)
         self._flush()
 
     def put(self, text: str) -> None:
@@ -195,7 +203,13 @@ class Connection:
                 raise BusyError(text, retry_after=RETRY_AFTER)
             case _:
                 self._unanswered += 1
-                lanes.submit(call)
+                lanes.submit(self._isolated(call))
+
+    def _isolated(self, call: Call) -> Call:
+        """The call with the session that its id means."""
+        if call.session is None:
+            return call
+        return Call(call.id, call.request, isolated(call.session, self._isolation))
 
     def _initialize(self, request_id: RequestId, request: Initialize) -> None:
         if self.phase is not Phase.NEW:
@@ -207,20 +221,7 @@ class Connection:
             return
         self.phase = Phase.OPEN
         self.socket.set_frame_limit(self._limits.frame_bytes)
-        result = {
-            "protocol": PROTOCOL,
-            "server": {"name": "greenroom", "version": VERSION},
-            "heartbeat_ms": round(self._limits.ping * 1000),
-            "limits": {
-                "frame_bytes": self._limits.frame_bytes,
-                "content_bytes": self._limits.content_bytes,
-                "mailbox": self._limits.mailbox,
-                "pending": self._limits.pending,
-                "outbound_bytes": self._limits.outbound_bytes,
-            },
-            "scopes": ALL_SCOPES,
-        }
-        self.put(result_frame(request_id, result))
+        self.put(result_frame(request_id, initialize_result(self._limits)))
 
     def _answer(self, text: str, *, is_pledged: bool = False) -> None:
         """Queue the one answer to a request that was taken."""
@@ -228,10 +229,23 @@ class Connection:
         self.outbox.put(text, is_pledged=is_pledged)
         self._flush()
 
+    def _resumed(self, session: SessionID) -> None:
+        self._deletions.forget(session)
+        self.outbox.resumed(session)
+
+    def _answer_deletion(self, session: SessionID, text: str) -> None:
+        self._answer(text)
+        for event in self._deletions.answered(session):
+            self.outbox.offer(event)
+        self._flush()
+
     def _deliver(self, call: Call, answer: Callable[[str], None] | None = None) -> None:
         answer = answer or self._answer
+        if isinstance(call.request, Delete) and call.session is not None:
+            self._deletions.asked(call.session)
+            answer = partial(self._answer_deletion, call.session)
         try:
-            self._methods.deliver(call, lambda result: CallReply(answer, call.id, result))
+            self._commands.deliver(call, lambda result: CallReply(answer, call.id, result))
         except GreenroomError as exc:
             answer(error_frame(call.id, exc))
 
@@ -243,7 +257,7 @@ class Connection:
             self._answer(text, is_pledged=True)
             answered.set()
 
-        if isinstance(call.request, Attach):
+        if isinstance(call.request, Attach | ClearQueue | RemoveQueued):
             self._deliver(call, answer)
             await answered.wait()
         else:
@@ -251,7 +265,7 @@ class Connection:
 
     async def _read(self, call: Call, answer: Callable[[str], None]) -> None:
         try:
-            result = await self._methods.read(call)
+            result = await self._readings.read(call)
         except GreenroomError as exc:
             answer(error_frame(call.id, exc))
         else:

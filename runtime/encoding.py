@@ -1,14 +1,13 @@
-"""Answers and events as frames: the encoding half of the wire protocol. Sans-I/O."""
+"""Answers, errors and events as frames: the encoding half of the wire protocol. Sans-I/O."""
 
 from typing import Any, Final
 
 import msgspec
 
-from ..actors.commands import Ack, Attached, Snapshot
 from ..actors.errors import GreenroomError
-from ..actors.events import Event, QueueChanged, Resync, StateChanged, TurnDelta, TurnStarted
-from ..persistence.records import Entry, Message
-from .info import message_view, session_info, utc
+from ..actors.events import Event, Live, QueueChanged, Resync, StateChanged, TurnDelta, TurnStarted
+from ..persistence.records import Body, Entry, SessionEnded
+from .info import utc
 from .protocol import RequestId
 
 # JSON-RPC 2.0, section 5.1; then ours, from -32000 downwards.
@@ -68,46 +67,13 @@ def error_frame(request_id: RequestId, error: Exception) -> str:
     return frame({"id": request_id, "error": {"code": CODES[name], "message": text, "data": data}})
 
 
-def ack_result(ack: Ack) -> dict[str, Any]:
-    """What ``message.send`` answers."""
-    return {key: value for key, value in msgspec.structs.asdict(ack).items() if value is not None}
-
-
-def attached_result(attached: Attached, max_tokens: int) -> dict[str, Any]:
-    """What ``session.attach`` answers."""
-    facts = attached.facts
-    result: dict[str, Any] = {
-        "info": session_info(facts, max_tokens),
-        "epoch": f"{facts.epoch}-{facts.tag}",
-        "head_seq": facts.head_seq,
-        "recovered": not isinstance(attached.backlog, Snapshot),
-        "queue": attached.queue,
-    }
-    if attached.turn is not None:
-        result["turn"] = attached.turn
-    if isinstance(attached.backlog, Snapshot):
-        result["snapshot"] = snapshot_result(attached.backlog, facts.tag)
-    else:
-        session = str(facts.id)
-        result["events"] = [
-            entry_params(session, f"{entry.epoch}-{facts.tag}", entry) for entry in attached.backlog
-        ]
-    return result
-
-
-def snapshot_result(snapshot: Snapshot, tag: str) -> dict[str, Any]:
-    """Messages as ``session.history`` answers them, of the session whose row carries ``tag``."""
-    messages = [message_view(e, e.body, tag) for e in snapshot.messages if isinstance(e.body, Message)]
-    return {"messages": messages, "more": snapshot.more}
-
-
 def event_frame(event: Event) -> str:
     """An event as a notification."""
     session = str(event.session)
     if isinstance(event.data, Entry):
         params = entry_params(session, event.epoch, event.data)
     else:
-        kind, data = _live(event.data)
+        kind, data = _live(event.data, event.epoch)
         params = {"session": session, "epoch": event.epoch, "type": kind, "at": utc(event.at), "data": data}
     return frame({"method": "event", "params": params})
 
@@ -120,7 +86,7 @@ def draining_frame(at: int, deadline: float, retry_after: float) -> str:
 
 def entry_params(session: str, epoch: str, entry: Entry) -> dict[str, Any]:
     """A durable event as the parameters of its notification."""
-    data = msgspec.to_builtins(entry.body)
+    data = _body(entry.body, epoch)
     kind = data.pop("kind")
     if entry.client_id is not None:
         data["client_id"] = entry.client_id
@@ -136,7 +102,15 @@ def entry_params(session: str, epoch: str, entry: Entry) -> dict[str, Any]:
     }
 
 
-def _live(data: TurnStarted | TurnDelta | QueueChanged | StateChanged | Resync) -> tuple[str, Any]:
+def _body(body: Body, epoch: str) -> dict[str, Any]:
+    """What an entry says, with its kind; ``epoch`` is that of the event, whose tag any other shares."""
+    data = msgspec.to_builtins(body)
+    if isinstance(body, SessionEnded) and body.next_epoch is not None:
+        data["next_epoch"] = f"{body.next_epoch}-{epoch.partition('-')[2]}"
+    return data
+
+
+def _live(data: Live, epoch: str) -> tuple[str, Any]:
     match data:
         case TurnStarted():
             return "turn.started", data
@@ -148,3 +122,6 @@ def _live(data: TurnStarted | TurnDelta | QueueChanged | StateChanged | Resync) 
             return "session.state", {"state": state} | ({"reason": reason} if reason else {})
         case Resync():
             return "resync", {}
+        case SessionEnded():
+            told = _body(data, epoch)
+            return told.pop("kind"), told

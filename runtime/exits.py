@@ -53,21 +53,25 @@ def _explain_one(error: BaseException) -> tuple[int, str]:
 
 def _code(error: BaseException) -> int:
     # Imported here because only a failure needs them, and `--help` shall not pay for them.
+    from ..actors.errors import DamagedError, SessionNotFoundError, UnavailableError  # noqa: PLC0415
     from ..persistence import errors as store  # noqa: PLC0415
     from .agents import AgentNotFoundError  # noqa: PLC0415
     from .bind import AddressInUseError, BindError  # noqa: PLC0415
     from .client_errors import ClientClosedError, RequestError  # noqa: PLC0415
     from .config import ConfigError  # noqa: PLC0415
     from .dial import ConnectError  # noqa: PLC0415
+    from .transfer import TooLongToExportError  # noqa: PLC0415
+    from .transfer_reading import BadImportError  # noqa: PLC0415
 
     codes: list[tuple[int, tuple[type[BaseException], ...]]] = [
         (INTERRUPTED, (KeyboardInterrupt,)),
         (USAGE, (UsageError,)),
         (CONFIGURATION, (ConfigError, AgentNotFoundError)),
-        (DATA, (MissingError, store.StoreFormatError)),
+        (DATA, (MissingError, SessionNotFoundError, DamagedError, store.StoreFormatError)),
+        (DATA, (BadImportError, TooLongToExportError)),
         (IN_USE, (store.StoreInUseError,)),
         (PERMISSION, (store.StorePermissionError,)),
-        (IN_OUT, (store.StoreOpenError, store.StoreUnavailableError)),
+        (IN_OUT, (store.StoreOpenError, store.StoreUnavailableError, UnavailableError)),
         (UNAVAILABLE, (AddressInUseError, ConnectError, ClientClosedError)),
     ]
     for code, kinds in codes:

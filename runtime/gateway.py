@@ -25,7 +25,7 @@ class Gateway:
     """Serves one runtime's sessions over WebSocket.
 
     Args:
-        config: Limits and allowed origins.
+        config: Limits, allowed origins, and which session an id means.
         core: The runtime.
         http_port: The server's own HTTP listener, whose pages may connect.
         report: Told of connections that fail through our fault.
@@ -41,6 +41,7 @@ class Gateway:
             frame_bytes=limits.frame_bytes,
         )
         self._limits = limits
+        self._isolation = config.isolation
         self._core = core
         self._report = report
         self._sender = Sender()
@@ -84,7 +85,7 @@ class Gateway:
         try:
             async with trio.open_nursery() as nursery:
                 socket = await accept(stream, nursery, self._policy, self._socket_limits)
-                await self._serve(Connection(socket, self._core, self._sender))
+                await self._serve(Connection(socket, self._core, self._sender, self._isolation))
         except* (HandshakeRefusedError, SocketClosedError):
             pass  # the peer's doing, and the peer has been told
         except* Exception as group:  # noqa: BLE001 - the guard: one connection's fault is not the others'

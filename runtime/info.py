@@ -56,6 +56,41 @@ def session_info(facts: SessionFacts, max_tokens: int) -> SessionInfo:
     )
 
 
+class SessionMetadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What people and the host set, and what the live context holds.
+
+    Attributes:
+        title: A name for people.
+        summary: What compaction wrote about messages no longer in the live context.
+        tags: Labels, in the order they were added.
+        custom_data: The host's own strings; a copy.
+        message_count: Messages in the live context.
+        token_count: Their tokens.
+        compaction_count: How often the context was compacted.
+    """
+
+    title: str = ""
+    summary: str = ""
+    tags: tuple[str, ...] = ()
+    custom_data: dict[str, str] = {}
+    message_count: int
+    token_count: int
+    compaction_count: int
+
+
+def session_metadata(facts: SessionFacts) -> SessionMetadata:
+    """Render a stored row."""
+    return SessionMetadata(
+        title=facts.title,
+        summary=facts.summary,
+        tags=facts.tags,
+        custom_data=dict(facts.custom_data),
+        message_count=facts.message_count,
+        token_count=facts.token_count,
+        compaction_count=facts.compaction_count,
+    )
+
+
 class SessionManagerStats(msgspec.Struct, frozen=True, kw_only=True):
     """Counts over all stored sessions, then over this process.
 

@@ -1,8 +1,9 @@
 """Keeps one connection's requests for one session in the order they were sent, and its large answers few.
 
-A message goes to its session's mailbox at once and keeps its order there. Everything else is an operation, a
-task of its own: while one of a session waits or runs, later requests of the same connection for that session
-wait behind it. Operations whose answers can be large are begun only as fast as the client reads them.
+A message, a Stop, an update or an end goes to its session's mailbox at once and keeps its order there; its
+answer may come later. Everything else is an operation, a task of its own: while one of a session waits or
+runs, later requests of the same connection for that session wait behind it. Operations whose answers can be
+large are begun only as fast as the client reads them.
 """
 
 from collections import deque
@@ -14,14 +15,26 @@ import trio
 from ..persistence.ids import SessionID
 from .outbox import Outbox
 from .protocol import Call
-from .requests import Attach, Detach, History, Info, List, Stats
+from .requests import (
+    Attach,
+    ClearQueue,
+    Compact,
+    Detach,
+    History,
+    Info,
+    List,
+    RemoveQueued,
+    Search,
+    Stats,
+    Uncompact,
+)
 
 # Two, so that a session slow to answer does not hold up the others of its connection by itself.
 AT_ONCE: Final = 2
 
-_LARGE: Final = (Attach, History, Info, List, Stats)
-# Small, and the way for a client that lags to be told less: it never waits for room.
-_SMALL: Final = (Detach,)
+_LARGE: Final = (Attach, ClearQueue, RemoveQueued, History, Search, Info, List, Stats)
+# Detaching is the way for a client that lags to be told less: it never waits for room.
+_SMALL: Final = (Detach, Compact, Uncompact)
 _OPERATIONS: Final = _LARGE + _SMALL
 
 

@@ -1,67 +1,78 @@
 """The host's face of the runtime: sessions by id, in the host's own process."""
 
 import secrets
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
-from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn, TypeVar
 
-import msgspec
-import trio
-
-from ..actors.commands import Ack, Barrier, Open, Record, Send, SendMode
-from ..actors.errors import QuarantinedError, SessionNotFoundError, ShuttingDownError
-from ..actors.reports import Reporter
-from ..actors.turn import Agent
+from ..actors.commands import (
+    Ack,
+    Cancel,
+    Command,
+    End,
+    EndVerb,
+    Expected,
+    Open,
+    Record,
+    RemoveQueued,
+    Send,
+    SendMode,
+    SetState,
+    Update,
+)
+from ..actors.errors import NotSupportedError, SessionNotFoundError
+from ..actors.events import QueuedMessage
+from ..actors.hooks import SessionHook
+from ..actors.memory_integration import CompactorMemoryIntegration
+from ..actors.reply import Reply
 from ..persistence.ids import SessionID
-from ..persistence.records import Message, SessionFacts, SessionFilter
-from ..persistence.sqlite import SQLiteSessionStore
-from ..persistence.store import SessionStore
-from .agents import find_agent
-from .config import Config
-from .core import Core, open_core
+from ..persistence.records import Hit, Message, SessionFacts, SessionFilter, SessionState
+from .attachment import Attachment, attaching
+from .checking import checked_client_id, checked_content, checked_message, checked_text
+from .config import Isolation
+from .core import Core
 from .info import SessionInfo, SessionManagerStats, session_info
-from .observability import log_report
+from .isolation import isolated
+from .reading import Reading
+from .session_handle import AS_IT_IS, Session
+from .updates import Change, checked_update
 
-MAX_CLIENT_ID = 128  # characters
-HISTORY_PAGE = 1000  # messages read at a time for a whole conversation
+T = TypeVar("T")
 
-
-class Session:
-    """A cheap handle: its methods ask the session's actor or the store, and return immutable values."""
-
-    def __init__(self, session: SessionID, manager: "SessionManager") -> None:
-        self.id = session
-        self._manager = manager
-
-    async def add_message(self, message: Message) -> int:
-        """As `SessionManager.add_message`."""
-        return await self._manager.add_message(self.id, message)
-
-    async def messages(self) -> tuple[Message, ...]:
-        """As `SessionManager.get_messages`."""
-        return await self._manager.get_messages(self.id)
-
-    async def info(self) -> SessionInfo:
-        """The session's facts.
-
-        Raises:
-            SessionNotFoundError: It does not exist any more.
-        """
-        return await self._manager.info(self.id)
+_UNISOLATED = Isolation()
 
 
 class SessionManager:
-    """Sessions by id; made by `open_manager`."""
+    """Sessions by id; made by `open_manager`.
 
-    def __init__(self, core: Core) -> None:
+    Only `get_or_create`, `add_message` and `send` create a session; `get` answers None for a missing one, and
+    every other method that takes an id raises `SessionNotFoundError`. Reads may raise `UnavailableError` and
+    `DamagedError`; what changes something also `BusyError`, `QuarantinedError` and `ShuttingDownError`: then
+    it was not done, or (unavailable only) the outcome is unknown.
+
+    Attributes:
+        compactor_memory_integration: What saves memory before a context is compacted.
+    """
+
+    compactor_memory_integration: CompactorMemoryIntegration | None = None
+
+    def __init__(self, core: Core, isolation: Isolation = _UNISOLATED) -> None:
         self._core = core
+        self._reading = Reading(core)
+        self._isolation = isolation
+        self._attachments: set[Attachment] = set()
 
     async def get_or_create(self, session: SessionID) -> Session:
         """A handle on the session, which is stored now if it was not before."""
-        await self._core.router.ask(session, Open)
-        return Session(session, self)
+        return Session((await self._ask(session, Open)).id, self)
+
+    async def get(self, session: SessionID) -> Session | None:
+        """A handle on the session, or None if there is no such session."""
+        try:
+            return Session((await self.facts(session)).id, self)
+        except SessionNotFoundError:
+            return None
 
     async def add_message(self, session: SessionID, message: Message) -> int:
         """Store a message of any role; starts no turn, creates a missing session.
@@ -70,13 +81,11 @@ class SessionManager:
             The message's seq; it is durable.
 
         Raises:
-            ValueError: The content is not text that can be stored.
-            BusyError, UnavailableError, QuarantinedError, ShuttingDownError: It was not stored, or
-                (unavailable only) the outcome is unknown.
+            ValueError: The message is not one that can be stored.
+            TooLargeError: Its content has more than ``limits.content_bytes`` bytes.
         """
-        _check_content(message.content)
-        entry = await self._core.router.ask(session, partial(Record, message))
-        return entry.seq
+        message = checked_message(message, self._core.limits.content_bytes)
+        return (await self._ask(session, partial(Record, message))).seq
 
     async def send(
         self,
@@ -99,127 +108,189 @@ class SessionManager:
 
         Raises:
             ValueError: The content or the client id cannot be stored.
+            TooLargeError: The content is too long.
             IdConflictError: The client id was used for another content.
-            BusyError, UnavailableError, QuarantinedError, ShuttingDownError: As in `add_message`.
         """
-        _check_content(content)
-        name = secrets.token_hex(16) if client_id is None else client_id
-        most = self._core.limits.content_bytes
-        if not content.strip() or len(content.encode()) > most:
-            raise ValueError(f"content: expected more than white space and at most {most} bytes, met other")
-        if not 0 < len(name) <= MAX_CLIENT_ID or "\0" in name:
-            raise ValueError(f"client_id: expected 1 to {MAX_CLIENT_ID} characters without NUL, met other")
+        content = checked_content(content, self._core.limits.content_bytes)
+        name = secrets.token_hex(16) if client_id is None else checked_client_id(client_id)
         until_done = wait == "done"
-        return await self._core.router.ask(
+        return await self._ask(
             session, lambda reply: Send(name, content, reply, mode=mode, until_done=until_done)
         )
 
+    async def cancel(self, session: SessionID, turn_id: str | None = None) -> tuple[str, ...]:
+        """Cut a turn off, the one named or whichever runs; what it has said is kept.
+
+        Returns:
+            The ids of the turns cut off; empty if none ran.
+        """
+        return await self._ask(session, lambda reply: Cancel(reply, turn_id))
+
+    async def remove_queued(self, session: SessionID, seq: int | None = None) -> tuple[QueuedMessage, ...]:
+        """Take a message whose turn has not begun out of the queue, or all of them; those taken."""
+        return await self._ask(session, lambda reply: RemoveQueued(reply, seq))
+
+    @asynccontextmanager
+    async def attach(
+        self, session: SessionID, after: tuple[str, int] | None = None
+    ) -> AsyncGenerator[Attachment]:
+        """Listen to a session's events for the length of an ``async with``.
+
+        Args:
+            session: To whom.
+            after: The epoch and seq of the last event that the host has, to be given all after it.
+        """
+        core, session = self._core, isolated(session, self._isolation)
+        room = core.limits.outbound_bytes
+        async with attaching(core.router, core.topics, session, after, room) as attachment:
+            self._attachments.add(attachment)
+            try:
+                yield attachment
+            finally:
+                self._attachments.discard(attachment)
+
     async def get_messages(self, session: SessionID) -> tuple[Message, ...]:
-        """All messages of the session's current epoch, oldest first.
+        """All messages of the session's current epoch, oldest first."""
+        return await self._reading.messages(isolated(session, self._isolation))
+
+    async def compact(self, session: SessionID) -> NoReturn:
+        """Replace the oldest messages of the context by a summary.
 
         Raises:
-            SessionNotFoundError: There is no such session.
+            NotSupportedError: Always, for now: no language model can be configured.
         """
-        facts = await self.facts(session)
-        reads, messages = self._core.reads, list[Message]()
-        before: int | None = None
-        while True:
-            page = await reads(reads.store.history, session, facts.epoch, before, HISTORY_PAGE)
-            messages[:0] = [entry.body for entry in page if isinstance(entry.body, Message)]
-            if len(page) < HISTORY_PAGE:
-                return tuple(messages)
-            before = page[0].seq
+        await self.facts(session)
+        raise NotSupportedError("compact: expected a language model, met none configured", field="compact")
+
+    def set_compactor_memory_integration(self, integration: CompactorMemoryIntegration | None) -> None:
+        """What saves memory before a context is compacted; None for nothing."""
+        self.compactor_memory_integration = integration
+
+    async def new_session(self, session: SessionID, expected: Expected = AS_IT_IS) -> Session:
+        """Begin another conversation; the system prompt, tags and custom data stay, the rest begins anew.
+
+        Raises:
+            ConflictError: The session does not stand where ``expected`` says.
+        """
+        return Session((await self._end("new", session, expected)).id, self)
+
+    async def reset(self, session: SessionID, expected: Expected = AS_IT_IS) -> None:
+        """As `new_session`, but the title stays too."""
+        await self._end("reset", session, expected)
+
+    async def archive(self, session: SessionID, expected: Expected = AS_IT_IS) -> None:
+        """Put the session away; a message opens it again with its history. Idempotent.
+
+        Raises:
+            ConflictError: The session does not stand where ``expected`` says.
+        """
+        await self._end("archive", session, expected)
+
+    async def delete(self, session: SessionID, expected: Expected = AS_IT_IS) -> None:
+        """Remove the session and all that was said in it; returns when every hook was told.
+
+        Raises:
+            ConflictError: The session does not stand where ``expected`` says.
+        """
+        await self._end("delete", session, expected)
+
+    async def set_state(self, session: SessionID, state: SessionState) -> None:
+        """Go on to a state.
+
+        Raises:
+            ConflictError: The table of transitions has no row for it.
+        """
+        await self._ask(session, partial(SetState, state))
+
+    async def update(  # noqa: PLR0913 - one parameter for each fact that can be set
+        self,
+        session: SessionID,
+        *,
+        title: str | None = None,
+        tags: Sequence[str] | None = None,
+        custom_data: Mapping[str, str] | None = None,
+        system_prompt: str | None = None,
+        summary: str | None = None,
+    ) -> SessionInfo:
+        """Set facts anew; None leaves one alone.
+
+        Raises:
+            ValueError, TooLargeError: As `checked_update` says, which also has the bounds.
+        """
+        change = checked_update(
+            title=title,
+            tags=tags,
+            custom_data=custom_data,
+            system_prompt=system_prompt,
+            summary=summary,
+            limits=self._core.limits,
+        )
+        return await self.change(session, lambda _: change)
+
+    async def change(self, session: SessionID, change: Change) -> SessionInfo:
+        """Set facts anew, from what they are then: ``change`` is pure and raises only `GreenroomError`."""
+        facts: SessionFacts = await self._ask(session, lambda reply: Update(change, reply, create=False))
+        return session_info(facts, self._core.limits.max_tokens)
 
     async def list(self, where: SessionFilter | None = None) -> Sequence[SessionInfo]:
         """Sessions matching a filter, newest ``last_active_at`` first, ties by id."""
-        reads = self._core.reads
-        rows = await reads(reads.store.list, where or SessionFilter())
-        return [session_info(facts, self._core.limits.max_tokens) for facts in rows]
+        return await self._reading.list(where or SessionFilter())
+
+    async def search(
+        self,
+        query: str,
+        *,
+        session: SessionID | None = None,
+        where: SessionFilter | None = None,
+        limit: int = 50,
+    ) -> Sequence[Hit]:
+        """At most ``limit`` messages that hold every word of a query, the last stored first.
+
+        Args:
+            query: Words; there are no operators.
+            session: Look in this one alone.
+            where: Look in sessions that match.
+            limit: Of how many at most.
+        """
+        if session is not None:
+            session = (await self.facts(session)).id
+        return await self._reading.search(checked_text("query", query), where, session, limit)
 
     async def info(self, session: SessionID) -> SessionInfo:
-        """A session's facts.
-
-        Raises:
-            SessionNotFoundError: There is no such session.
-        """
+        """A session's facts as clients see them."""
         return session_info(await self.facts(session), self._core.limits.max_tokens)
 
     async def facts(self, session: SessionID) -> SessionFacts:
-        """A session's stored row, after every command delivered before has taken effect.
+        """A session's stored row, after every command delivered before has taken effect."""
+        return await self._reading.facts(isolated(session, self._isolation))
 
-        Raises:
-            SessionNotFoundError: There is no such session.
+    async def recover(self) -> int:
+        """Wait until the sessions that a former process left with work to do are started; how many.
+
+        That begins by itself as the runtime opens; asked again, the answer is the same.
         """
-        await self.settle(session)
-        facts = await self._core.reads(self._core.reads.store.facts, session)
-        if facts is None:
-            raise SessionNotFoundError(f"session {session}: expected it to exist, met none")
-        return facts
+        return await self._core.recovery.wait()
 
-    async def settle(self, session: SessionID) -> None:
-        """Wait until commands delivered to the session before this call have taken effect."""
-        if self._core.router.is_live(session):
-            # A session that rests has nothing under way; one that is shutting down is settled by that.
-            with suppress(QuarantinedError, ShuttingDownError):
-                await self._core.router.ask(session, Barrier)
+    def register_hook(self, hook: SessionHook) -> None:
+        """Have a hook told of every end of a conversation from now on, after those registered before."""
+        self._core.hooks.register(hook)
 
     async def stats(self) -> SessionManagerStats:
         """Counts over all stored sessions and over this process."""
-        stored = await self._core.reads(self._core.reads.store.stats)
-        return SessionManagerStats(
-            **msgspec.structs.asdict(stored),
-            live_actors=len(self._core.registry),
-            mailbox_depth=sum(place.mailbox.depth for place in self._core.registry),
-            commits=self._core.writer.commits,
-            appends=self._core.writer.appends,
-        )
+        return await self._reading.stats()
 
     async def stop(self) -> None:
         """Refuse further work, let running turns end or cut them off, store what they said; idempotent."""
         await self._core.stop()
+        self.detach_all()
 
+    def detach_all(self) -> None:
+        """End every attachment; their loops end after the events that wait for them."""
+        for attachment in tuple(self._attachments):
+            attachment.close()
 
-@asynccontextmanager
-async def open_manager(
-    config: Config | None = None,
-    *,
-    store: SessionStore | None = None,
-    agent: Agent | None = None,
-    report: Reporter = log_report,
-) -> AsyncGenerator[SessionManager]:
-    """Run a session runtime in this process for the length of an ``async with``.
+    async def _end(self, verb: EndVerb, session: SessionID, expected: Expected) -> SessionFacts:
+        return await self._ask(session, lambda reply: End(verb, reply, expected))
 
-    Args:
-        config: How it runs; its ``db`` is opened unless ``store`` is given.
-        store: Where sessions are kept; closed at the end.
-        agent: Who answers, instead of the one that the configuration names.
-        report: Told of crashes and refusals.
-
-    Raises:
-        StoreOpenError: The database cannot be used.
-        AgentNotFoundError: The configured agent cannot be found.
-    """
-    config = config or Config()
-    agent = agent or find_agent(config.agent)
-    if store is None:
-        store = await trio.to_thread.run_sync(open_store, config)
-    async with open_core(store, agent, config.limits, report) as core:
-        yield SessionManager(core)
-
-
-def open_store(config: Config) -> SQLiteSessionStore:
-    """Open the configured database for writing.
-
-    Raises:
-        StoreOpenError: It cannot be used.
-    """
-    return SQLiteSessionStore(Path(config.db), max_tokens=config.limits.max_tokens)
-
-
-def _check_content(content: str) -> None:
-    if "\0" in content:
-        raise ValueError("content: expected text without NUL, met one")
-    try:
-        content.encode()
-    except UnicodeEncodeError as exc:
-        raise ValueError("content: expected text that UTF-8 can hold, met a lone surrogate") from exc
+    async def _ask(self, session: SessionID, command: Callable[[Reply[T]], Command]) -> T:
+        return await self._core.router.ask(isolated(session, self._isolation), command)

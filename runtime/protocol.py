@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +11,7 @@ from msgspec import UNSET, UnsetType
 
 from ..actors.errors import GreenroomError
 from ..persistence.ids import SessionID
-from .requests import METHODS, Attach, List, Request, SendMessage
+from .requests import METHODS, Attach, List, Request, SendMessage, Update
 
 RequestId = str | int | float | None
 
@@ -157,7 +158,8 @@ def _unreadable(raw: bytes) -> ProtocolError:
         given, params = frame["id"], frame["params"].items()
     except (ValueError, TypeError, LookupError, AttributeError):
         return _not_json()
-    wrong = next((name for name, value in params if not _is_text(f"{name}{value}")), "params")
+    shown = ((name, json.dumps(value, ensure_ascii=False)) for name, value in params)
+    wrong = next((name for name, value in shown if not _is_text(name + value)), "params")
     request_id = given if isinstance(given, str | int | float) and _is_text(f"{given}") else None
     return invalid(wrong if _is_text(wrong) else "params", request_id)
 
@@ -185,17 +187,32 @@ def _checked(call: Call) -> Call:
         case Attach(after_seq=after_seq, epoch=epoch):
             if isinstance(after_seq, UnsetType) != isinstance(epoch, UnsetType):
                 raise invalid("epoch" if isinstance(epoch, UnsetType) else "after_seq", call.id)
+        case Update():
+            _check_facts(call.request, call.id)
         case List():
             _check_times(call.request, call.id)
         case _:
             pass
-    text = getattr(call.request, "session", None)
-    if text is None:
+    text = getattr(call.request, "session", UNSET)
+    if isinstance(text, UnsetType):
         return call
     try:
         return Call(call.id, call.request, SessionID.parse(text))
     except ValueError:
         raise invalid("session", call.id) from None
+
+
+def _check_facts(request: Update, request_id: RequestId) -> None:
+    """Refuse what no text of the store may hold."""
+    for field in ("title", "tags", "custom_data", "system_prompt"):
+        value: str | tuple[str, ...] | dict[str, str] | UnsetType = getattr(request, field)
+        texts: Iterable[str] = ()
+        if isinstance(value, dict):
+            texts = (*value, *value.values())
+        elif not isinstance(value, UnsetType):
+            texts = (value,) if isinstance(value, str) else value
+        if any("\0" in text for text in texts):
+            raise invalid(field, request_id)
 
 
 def _check_times(request: List, request_id: RequestId) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,8 +11,12 @@ from pathlib import Path
 import pytest
 from greenroom.runtime import exits
 
+from tests.runtime.processes import RunningServer, greenroom
+
 ROOT = Path(__file__).parents[1]
-SNIPPETS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+README = (ROOT / "README.md").read_text()
+SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+READING, ALONE = re.findall(r"```sh\n((?:.venv/bin/greenroom sessions .*\n)+)```", README)
 GREENROOM = Path(sys.executable).with_name("greenroom")
 PATIENCE = 30  # seconds
 
@@ -74,9 +79,38 @@ def test_the_embedded_runtime_answers_and_stores(tmp_path: Path) -> None:
     assert (tmp_path / "embedded.db").exists()
 
 
+def test_the_commands_on_sessions_do_what_the_readme_says(tmp_path: Path) -> None:
+    session = "echo:terminal:me"
+    with RunningServer(tmp_path) as server:
+        url = server.addresses["ws"]
+        assert greenroom("chat", session, "--url", url, cwd=tmp_path, stdin="hello world\n").returncode == 0
+        listed, shown, found, exported = commands(READING, tmp_path)
+        assert server.stop() == 0
+    assert listed.startswith(f"{session}\tactive\t2\t")
+    assert f"id: {session}\n" in shown
+    assert found.count("hello world") == 2
+    assert exported == "exported 1 session to backup.jsonl\n"
+    imported, archived, deleted = commands(ALONE, tmp_path)
+    assert (imported, archived, deleted) == (
+        "imported 1 session\n",
+        f"archived {session}\n",
+        f"deleted {session}\n",
+    )
+
+
+def commands(block: str, folder: Path) -> list[str]:
+    """Run the lines of a block one after the other; what each prints."""
+    printed: list[str] = []
+    for line in block.splitlines():
+        done = greenroom(*shlex.split(line)[1:], cwd=folder)
+        assert (done.returncode, done.stderr) == (0, ""), line
+        printed.append(done.stdout)
+    return printed
+
+
 def test_every_exit_code_is_in_the_table_and_no_other() -> None:
     codes = {value for name, value in vars(exits).items() if name.isupper() and isinstance(value, int)}
-    table = re.findall(r"^\| (\d+) \|", (ROOT / "README.md").read_text(), re.MULTILINE)
+    table = re.findall(r"^\| (\d+) \|", README, re.MULTILINE)
     assert sorted(map(int, table)) == sorted({0, *codes})
 
 

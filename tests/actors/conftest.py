@@ -12,7 +12,7 @@ COUNTER = TokenCounter()
 
 @pytest.fixture(autouse=True)
 def one_token_counter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("greenroom.runtime.core.TokenCounter", lambda: COUNTER)
+    monkeypatch.setattr("greenroom.runtime.wiring.TokenCounter", lambda: COUNTER)
 
 
 @pytest.fixture(params=["memory", "sqlite"])

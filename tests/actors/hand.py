@@ -18,7 +18,8 @@ from greenroom.persistence.records import Entry, Message, TurnFinished
 from greenroom.persistence.store import SessionStore
 from greenroom.runtime.agents import echo
 from greenroom.runtime.config import Limits
-from greenroom.runtime.core import Core, open_core
+from greenroom.runtime.core import Core
+from greenroom.runtime.wiring import open_core
 from trio.testing import MockClock
 
 ANN = SessionID("echo", "web", "ann")

@@ -4,9 +4,11 @@ from itertools import count
 from typing import Any
 
 from greenroom.actors.commands import Ack, EndTurn, Send
-from greenroom.actors.conversation import Conversation, Rules, Step, recover, step
+from greenroom.actors.conversation import Conversation, Rules, Step
 from greenroom.actors.effects import Answer, AnswerWhenDone, Begin, Refuse
 from greenroom.actors.reply import ReplySlot
+from greenroom.actors.stepping import step
+from greenroom.actors.turning import recover
 from greenroom.persistence.records import Entry, StopReason, TurnMark
 
 from tests.actors.hand import ANN
@@ -29,6 +31,7 @@ class Play:
         self.state = NEW
         self.journal: list[Entry] = []
         self.last = Step(NEW)
+        self.said = ""
 
     def send(self, client_id: str, content: str = "hello", **how: Any) -> Step:  # noqa: ANN401 - any field
         known = next((e for e in self.journal if e.client_id == client_id), None)
@@ -39,7 +42,7 @@ class Play:
         return self.take(EndTurn(turn_id or running, text, reason, ReplySlot[None]()))
 
     def take(self, command: Any, known: Entry | None = None) -> Step:  # noqa: ANN401 - any command
-        return self.adopt(step(self.state, command, known, AT, self.rules))
+        return self.adopt(step(self.state, command, known, self.said, AT, self.rules))
 
     def crash(self) -> Step:
         """What a restart from the store finds, and does."""

@@ -6,10 +6,12 @@ from typing import Any
 import msgspec
 import pytest
 from greenroom.actors.commands import Barrier, EndTurn, Open, Record, Send
-from greenroom.actors.conversation import CUT_SHORT, Step, step
+from greenroom.actors.conversation import Step
 from greenroom.actors.effects import Answer, AnswerWhenDone, Begin, Finished
 from greenroom.actors.errors import BusyError, IdConflictError, SessionNotFoundError
 from greenroom.actors.reply import ReplySlot
+from greenroom.actors.stepping import step
+from greenroom.actors.turning import CUT_SHORT
 from greenroom.persistence.records import Entry, Message, SessionState, StopReason, TurnFinished, TurnMark
 
 from tests.actors.hand import contents, ends
@@ -96,7 +98,7 @@ def test_the_end_of_another_turn_is_answered_and_changes_nothing() -> None:
     assert (taken.state, taken.entries, len(taken.effects)) == (before, (), 1)
     play.end()
     assert play.end(turn_id="id2").entries == ()
-    assert step(NEW, EndTurn("id2", "", "end_turn", ReplySlot()), None, AT, rules()).state == NEW
+    assert step(NEW, EndTurn("id2", "", "end_turn", ReplySlot()), None, "", AT, rules()).state == NEW
 
 
 def test_p5_the_same_id_and_content_gives_the_first_seq_and_the_status_as_of_now() -> None:
@@ -207,7 +209,7 @@ def test_a_message_to_an_archived_session_opens_it_again_and_a_turns_end_leaves_
 def test_a_known_message_without_a_session_is_refused_by_name() -> None:
     known = Entry(1, 1, AT, Message("user", "hello"), client_id="a")
     with pytest.raises(SessionNotFoundError):
-        step(NEW, Send("a", "hello", ReplySlot()), known, AT, rules())
+        step(NEW, Send("a", "hello", ReplySlot()), known, "", AT, rules())
 
 
 @pytest.mark.parametrize(

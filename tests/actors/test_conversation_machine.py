@@ -4,12 +4,36 @@ from dataclasses import replace
 from itertools import count
 from typing import Literal
 
-from greenroom.actors.commands import EndTurn, Open, Record, Send
-from greenroom.actors.conversation import Conversation, Rules, Step, recover, step
-from greenroom.actors.effects import Answer, AnswerWhenDone, Begin, Finished, Refuse
-from greenroom.actors.errors import BusyError, IdConflictError
+from greenroom.actors import commands
+from greenroom.actors.conversation import Conversation, Rules, Step
+from greenroom.actors.effects import (
+    Answer,
+    AnswerFacts,
+    AnswerWhenDone,
+    AnswerWhenTold,
+    Begin,
+    Finished,
+    Refuse,
+)
+from greenroom.actors.errors import BusyError, ConflictError, GreenroomError, IdConflictError
+from greenroom.actors.life import TRANSITIONS, Turning
 from greenroom.actors.reply import Reply, ReplySlot
-from greenroom.persistence.records import Entry, Message, StopReason, TurnFinished, TurnMark
+from greenroom.actors.stepping import step
+from greenroom.actors.turning import recover
+from greenroom.persistence.records import (
+    CommandRan,
+    Ending,
+    EndReason,
+    Entry,
+    Message,
+    QueueRemoved,
+    SessionEnded,
+    SessionState,
+    SessionUpdated,
+    StopReason,
+    TurnFinished,
+    TurnMark,
+)
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -17,6 +41,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from tests.actors.hand import ANN
 
 CLIENT_IDS = st.sampled_from("abcdefgh")
+COMMAND_IDS = st.sampled_from(["/a", "/b", "/c", "/d", "/e", "/f"])
 CONTENTS = st.sampled_from(["one", "two"])
 STOP_REASONS = st.sampled_from(
     ["end_turn", "cancelled", "max_tokens", "refusal", "error", "timeout", "budget", "interrupted"]
@@ -34,6 +59,8 @@ class Conversations(RuleBasedStateMachine):
         self.unanswered: list[int] = []  # user messages sent and not used up, by the journal's own account
         self.turn_ids: list[str] = []
         self.at = 0
+        self.endings: list[Ending] = []
+        self.entered: list[int] = []  # seqs of the messages in the live context
 
     @initialize(answers=st.booleans(), on_interrupt=st.sampled_from(["retry", "finish"]))
     def choose_rules(self, *, answers: bool, on_interrupt: Literal["retry", "finish"]) -> None:
@@ -52,7 +79,7 @@ class Conversations(RuleBasedStateMachine):
         known = next((e for e in self.journal if e.client_id == client_id), None)
         was_running, was_full = self.state.turn is not None, len(self.unanswered) >= MAX_PENDING
         reply = ReplySlot[object]()
-        taken = self.take(Send(client_id, content, reply, mode, until_done), known)
+        taken = self.take(commands.Send(client_id, content, reply, mode, until_done), known)
         answer = self.answer_to(reply, taken)
         stores = (
             not known and not (mode == "reject" and was_running) and not (self.rules.answers and was_full)
@@ -75,16 +102,135 @@ class Conversations(RuleBasedStateMachine):
                 waiting = "queued" if ack.seq in self.unanswered else "done"
                 assert ack.status == ("accepted" if ack.seq in running else waiting)
 
+    @rule(name=st.sampled_from(["new", "reset", "stop", "archive", "help", "compact"]), client_id=COMMAND_IDS)
+    def give_command(self, name: str, client_id: str) -> None:
+        known = next((e for e in self.journal if e.client_id == client_id), None)
+        before, length = self.state, len(self.journal)
+        taken = self.take(commands.Send(client_id, f"/{name}", ReplySlot[object]()), known)
+        if known is not None:
+            assert self.state is before
+            refused = known.body != CommandRan(name, "not_supported" if name == "compact" else None)
+            assert isinstance(taken.effects[0], Refuse) is refused
+            return
+        (ran,) = [e for e in self.journal[length:] if isinstance(e.body, CommandRan)]
+        assert (ran.body.name, ran.client_id) == (name, client_id)
+        if name in ("new", "reset", "stop", "archive") and (
+            before.facts is None or not self.is_archived(before)
+        ):
+            assert (self.state.turn, self.unanswered) == (None, [])
+
+    @precondition(lambda self: self.state.facts is not None)
+    @rule(
+        verb=st.sampled_from(["new", "reset", "archive", "delete"]),
+        epoch=st.sampled_from(["present", "another", None]),
+        seq=st.sampled_from(["present", "another", None]),
+    )
+    def end_it(
+        self, verb: Literal["new", "reset", "archive", "delete"], epoch: str | None, seq: str | None
+    ) -> None:
+        before = self.state
+        facts = before.facts
+        assert facts is not None
+        epochs = {"present": f"{facts.epoch}-{facts.tag}", "another": "9-x", None: None}
+        seqs = {"present": facts.head_seq, "another": facts.head_seq + 1, None: None}
+        ends = len(self.endings)
+        expected = commands.Expected(epochs[epoch], seqs[seq])
+        taken = self.take(commands.End(verb, ReplySlot(), expected))
+        if "another" in (epoch, seq):
+            assert isinstance(taken.effects[0], Refuse)
+            assert isinstance(taken.effects[0].error, ConflictError)
+            assert self.state is before
+            return
+        if verb == "archive" and self.is_archived(before):
+            assert (self.state, len(self.endings)) == (before, ends)
+            return
+        assert len(self.endings) == ends + 1
+        ending, after = self.endings[-1], self.state.facts
+        assert (ending.reason, ending.facts.epoch) == (EndReason(verb), facts.epoch)
+        assert (ending.facts.turn, ending.facts.pending) == (None, ())
+        if verb == "delete":
+            assert after is None
+            return
+        assert after is not None
+        kept = ("system_prompt", "tags", "custom_data", "created_at", "tag", "key")
+        assert [getattr(after, name) for name in kept] == [getattr(facts, name) for name in kept]
+        assert after.epoch == facts.epoch + (verb != "archive")
+        assert (after.title == facts.title) or verb == "new"
+        assert self.is_archived(self.state) is (verb == "archive")
+
+    @rule(state=st.sampled_from(SessionState))
+    def set_state(self, state: SessionState) -> None:
+        before = self.state.facts
+        taken = self.take(commands.SetState(state, ReplySlot()))
+        settable = {(b, a) for b, turning, a in TRANSITIONS if turning is not Turning.NEW_EPOCH}
+        if before is None or (before.state, state) not in settable:
+            assert isinstance(taken.effects[0], Refuse)
+        else:
+            assert self.state.facts is not None
+            assert self.state.facts.state is state
+
+    @rule(
+        state=st.sampled_from(SessionState), to=st.sampled_from([*SessionState, None]), ago=st.integers(0, 9)
+    )
+    def age(self, state: SessionState, to: SessionState | None, ago: int) -> None:
+        lawful = {
+            (SessionState.ACTIVE, SessionState.IDLE),
+            (SessionState.IDLE, SessionState.SUSPENDED),
+            (SessionState.ARCHIVED, None),
+            *((s, SessionState.ARCHIVED) for s in SessionState if s is not SessionState.ARCHIVED),
+        }
+        if (state, to) not in lawful:
+            return
+        before = self.state
+        taken = self.take(commands.Age(state, to, self.at - ago, ReplySlot()))
+        went_on = self.state is not before
+        assert taken.effects[-1].value is went_on  # type: ignore[union-attr]
+        if went_on:
+            assert before.facts is not None
+            assert (before.facts.state, before.pending) == (state, ())
+            assert (self.state.facts.state if self.state.facts else None) is to
+
+    @rule(seq=st.integers(1, 20) | st.none())
+    def remove_queued(self, seq: int | None) -> None:
+        waiting = [message.seq for message in self.state.queue]
+        taken = self.take(commands.RemoveQueued(ReplySlot(), seq))
+        if self.state.facts is not None:
+            gone = [m.seq for m in taken.effects[-1].value]  # type: ignore[union-attr]
+            assert gone == [number for number in waiting if seq in (None, number)]
+
+    @rule(is_the_one=st.booleans())
+    def cancel(self, *, is_the_one: bool) -> None:
+        mark = self.state.turn
+        turn_id = None if is_the_one else "another"
+        taken = self.take(commands.Cancel(ReplySlot(), turn_id))
+        if self.state.facts is not None:
+            cancelled = [mark.turn_id] if mark is not None and is_the_one else []
+            assert list(next(e.value for e in taken.effects if isinstance(e, Answer))) == cancelled  # type: ignore[call-overload]
+
+    @rule(title=st.sampled_from(["", "tea", "cake"]), tags=st.sampled_from([(), ("a",), None]))
+    def update(self, title: str, tags: tuple[str, ...] | None) -> None:
+        before = self.state.facts
+        taken = self.take(commands.Update(lambda _: SessionUpdated(title=title, tags=tags), ReplySlot()))
+        assert self.state.facts is not None
+        assert self.state.facts.title == title
+        assert tags is None or self.state.facts.tags == tags
+        is_same = before is not None and before.title == title and tags in (None, before.tags)
+        assert bool(taken.entries) is not (is_same or (before is None and not title and not tags))
+
+    @staticmethod
+    def is_archived(state: Conversation) -> bool:
+        return state.facts is not None and state.facts.state is SessionState.ARCHIVED
+
     @rule(content=CONTENTS)
     def record(self, content: str) -> None:
         reply = ReplySlot[Entry]()
-        taken = self.take(Record(Message("user", content), reply))
+        taken = self.take(commands.Record(Message("user", content), reply))
         assert isinstance(self.answer_to(reply, taken), Answer)
 
     @rule()
     def open(self) -> None:
         reply = ReplySlot[object]()
-        assert isinstance(self.answer_to(reply, self.take(Open(reply))), Answer)
+        assert isinstance(self.answer_to(reply, self.take(commands.Open(reply))), AnswerFacts)
 
     @precondition(lambda self: self.state.turn is not None)
     @rule(text=st.sampled_from(["", "said"]), reason=STOP_REASONS)
@@ -128,21 +274,40 @@ class Conversations(RuleBasedStateMachine):
 
     def end(self, turn_id: str, text: str, reason: StopReason) -> Step:
         reply = ReplySlot[None]()
-        taken = self.take(EndTurn(turn_id, text, reason, reply))
+        taken = self.take(commands.EndTurn(turn_id, text, reason, reply))
         assert isinstance(self.answer_to(reply, taken), Answer)
         return taken
 
-    def take(self, command: Send | Record | Open | EndTurn, known: Entry | None = None) -> Step:
+    def take(self, command: commands.Stepped, known: Entry | None = None) -> Step:
         self.at += 1
-        return self.adopt(step(self.state, command, known, self.at, self.rules))
+        said = "so far" if self.state.turn and self.at % 2 else ""
+        try:
+            taken = step(self.state, command, known, said, self.at, self.rules)
+        except GreenroomError as exc:
+            taken = Step(self.state, (), (Refuse(command.reply, exc),))
+        self.adopt(taken)
+        return taken if taken.then is None else self.take(taken.then)
 
     def adopt(self, taken: Step) -> Step:
         was_running = self.state.turn
         self.state = taken.state
+        if taken.ending is not None:
+            self.endings.append(taken.ending)
+        if taken.removes:
+            assert taken.entries == ()
+            self.journal, self.unanswered, self.entered, self.turn_ids = [], [], [], []
         for entry in taken.entries:
             self.journal.append(entry)
-            if entry.client_id is not None and self.rules.answers:
+            body = entry.body
+            if entry.client_id is not None and self.rules.answers and isinstance(body, Message):
                 self.unanswered.append(entry.seq)
+            if isinstance(body, Message):
+                self.entered.append(entry.seq)
+            if isinstance(body, QueueRemoved):
+                self.unanswered = [seq for seq in self.unanswered if seq not in body.seqs]
+                self.entered = [seq for seq in self.entered if seq not in body.seqs]
+            if isinstance(body, SessionEnded) and body.next_epoch is not None:
+                self.entered = []
             if isinstance(entry.body, TurnFinished) and not entry.body.will_retry:
                 self.unanswered = [seq for seq in self.unanswered if seq not in entry.body.message_seqs]
         begins = [effect.mark for effect in taken.effects if isinstance(effect, Begin)]
@@ -161,8 +326,11 @@ class Conversations(RuleBasedStateMachine):
         self.turn_ids.append(mark.turn_id)
 
     @staticmethod
-    def answer_to(reply: Reply[object], taken: Step) -> Answer | Refuse | AnswerWhenDone:
-        (effect,) = [e for e in taken.effects if isinstance(e, Answer | Refuse | AnswerWhenDone)]
+    def answer_to(
+        reply: Reply[object], taken: Step
+    ) -> Answer | AnswerFacts | AnswerWhenTold | Refuse | AnswerWhenDone:
+        answers = (Answer, AnswerFacts, AnswerWhenTold, Refuse, AnswerWhenDone)
+        (effect,) = [e for e in taken.effects if isinstance(e, answers)]
         assert effect.reply is reply
         return effect
 
@@ -198,8 +366,7 @@ class Conversations(RuleBasedStateMachine):
     @invariant()
     def messages_are_counted(self) -> None:
         if self.state.facts is not None:
-            messages = sum(isinstance(entry.body, Message) for entry in self.journal)
-            assert self.state.facts.message_count == messages
+            assert self.state.facts.message_count == len(self.entered)
 
     @invariant()
     def p12_each_attempt_is_finished_at_most_once(self) -> None:

@@ -1,6 +1,7 @@
 """What the rules of a conversation make of a crash, a drain and a new start."""
 
-from greenroom.actors.conversation import MAX_ATTEMPTS, Step, recover
+from greenroom.actors.conversation import Step
+from greenroom.actors.turning import MAX_ATTEMPTS, recover
 from greenroom.persistence.records import TurnFinished, TurnMark
 
 from tests.actors.hand import ends

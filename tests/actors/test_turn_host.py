@@ -18,7 +18,7 @@ class Stage:
 
     def __init__(self, nursery: trio.Nursery) -> None:
         self.puppet, self.reports = Puppet(), Reports()
-        self.host = TurnHost(nursery, self.puppet.agent(), 60.0, self.reports)
+        self.host = TurnHost(nursery, self.puppet.agent(), 60.0, 1.0, self.reports)
         self.mailbox = Mailbox[Command](10)
 
     def start(self, turn_id: str = "t1") -> Turn:

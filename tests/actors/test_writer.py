@@ -1,8 +1,5 @@
 """The persistence actor: nothing is answered before COMMIT, and everybody is answered."""
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
-
 import msgspec
 import pytest
 import trio
@@ -10,40 +7,25 @@ from greenroom.actors.errors import UnavailableError
 from greenroom.actors.reports import CommitFailed
 from greenroom.actors.writer import MAX_BATCH, Committed, Writer, WriterFailedError
 from greenroom.persistence import SessionStore, SQLiteSessionStore
-from greenroom.persistence.errors import DuplicateClientIdError, StaleHeadError, StoreClosedError
-from greenroom.persistence.ids import SessionID
-from greenroom.persistence.records import Append, Entry, Message, SessionFacts, TurnFinished
+from greenroom.persistence.errors import (
+    DuplicateClientIdError,
+    StaleHeadError,
+    StoreClosedError,
+)
+from greenroom.persistence.records import (
+    Append,
+    Ending,
+    EndReason,
+    Entry,
+    Message,
+    SessionEnded,
+    TurnFinished,
+)
 from trio.testing import wait_all_tasks_blocked
 
 from tests.actors.faults import CountsBatches, DiesInCommit, HoldsCommits, RefusesCommits, says
 from tests.actors.hand import ANN, BOB, Reports, sid
-
-
-def first(session: SessionID, *texts: str, client_id: str | None = None) -> Append:
-    entries = tuple(
-        Entry(seq, 1, 0, Message("user", text), client_id=client_id) for seq, text in enumerate(texts, 1)
-    )
-    facts = SessionFacts(
-        id=session, tag="t", created_at=0, updated_at=0, last_active_at=0, head_seq=len(entries)
-    )
-    return Append(facts, 0, entries)
-
-
-def more(facts: SessionFacts, text: str, client_id: str | None = None) -> Append:
-    seq = facts.head_seq + 1
-    entry = Entry(seq, 1, 0, Message("user", text), client_id=client_id)
-    return Append(msgspec.structs.replace(facts, head_seq=seq), facts.head_seq, (entry,))
-
-
-@asynccontextmanager
-async def writing(
-    store: SessionStore, report: Callable[[msgspec.Struct], None] | None = None
-) -> AsyncGenerator[Writer]:
-    writer = Writer(store, lambda text: len(text.split()), Reports() if report is None else report)
-    async with trio.open_nursery() as nursery:
-        await nursery.start(writer.run)
-        yield writer
-        await writer.close()
+from tests.actors.writing import first, more, writing
 
 
 async def append_all(writer: Writer, appends: list[Append]) -> dict[str, object]:
@@ -81,6 +63,31 @@ async def test_tokens_are_counted_once_and_summed_into_the_row(store: SessionSto
         finished = Entry(4, 1, 0, TurnFinished((1,), "end_turn"))
         committed = await writer.append(Append(facts, 3, (finished,)))
         assert (committed.entries[0].tokens, committed.facts.token_count) == (0, 6)
+
+
+async def test_the_last_words_of_an_epoch_count_for_the_end_and_not_for_the_new_row(
+    store: SessionStore,
+) -> None:
+    async with writing(store) as writer:
+        before = (await writer.append(first(ANN, "two words"))).facts
+        last = Entry(2, 1, 0, Message("assistant", "cut off there"))
+        ended = Entry(3, 1, 0, SessionEnded(EndReason.NEW, "e1", 2))
+        greeting = Entry(4, 2, 0, Message("user", "hello"))
+        after = msgspec.structs.replace(before, epoch=2, head_seq=4, token_count=0)
+        ending = Ending("e1", ANN, EndReason.NEW, 0, before)
+        answer = await writer.append(Append(after, 1, (last, ended, greeting), ending))
+        assert answer.facts.token_count == 1
+        ((_, kept),) = store.endings(0, 9)
+        assert kept.facts.token_count == 5
+
+
+async def test_an_end_without_entries_and_a_removal_reach_the_store_as_they_are(store: SessionStore) -> None:
+    async with writing(store) as writer:
+        facts = (await writer.append(first(ANN, "two words"))).facts
+        ending = Ending("e1", ANN, EndReason.DELETE, 0, facts)
+        assert (await writer.append(Append(facts, 1, ending=ending, removes=True))).facts == facts
+        assert [one for _, one in store.endings(0, 9)] == [ending]
+        assert store.facts(ANN) is None
 
 
 async def test_a_group_commit_takes_everything_that_waits_and_never_waits_for_more(

@@ -6,7 +6,7 @@ import pytest
 from greenroom.persistence import SQLiteSessionStore
 from greenroom.persistence.errors import StoreFormatError
 from greenroom.persistence.ids import SessionID
-from greenroom.persistence.records import Append, Entry, Message, SessionFacts, SessionFilter
+from greenroom.persistence.records import Append, Entry, Message, SessionFacts, SessionFilter, SessionState
 from sqlite_utils.utils import sqlite3
 
 
@@ -33,7 +33,8 @@ def test_a_damaged_row_stops_neither_the_list_nor_the_recovery_of_others(tmp_pat
         other.execute("UPDATE session SET pending = '[xx' WHERE peer_id = 'two'")
     other.close()
     assert [facts.id.peer_id for facts in store.list(SessionFilter())] == ["one", "three"]
-    assert [facts.id.peer_id for facts in store.unfinished(0, 9)] == ["one", "three"]
+    assert [facts.id.peer_id for facts in store.unfinished(0, 2)] == ["one", "three"]
+    assert [facts.id.peer_id for facts in store.due(SessionState.ACTIVE, 9, 2)] == ["three", "one"]
     with pytest.raises(StoreFormatError, match="session row 2"):
         store.load(SessionID("a", "b", "two"))
     store.close()

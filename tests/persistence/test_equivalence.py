@@ -153,6 +153,15 @@ class TwoStores(RuleBasedStateMachine):
             batch.append(append)
         self.both("commit", batch)
 
+    @rule(session=sessions, back=st.lists(st.integers(0, 5), max_size=3), turn_id=st.none() | st.just("t1"))
+    def use_messages_up(self, session: SessionID, back: list[int], turn_id: str | None) -> None:
+        facts = self.memory.facts(session)
+        if facts is not None:
+            seqs = tuple(facts.head_seq - one for one in back)
+            bodies = [QueueRemoved(seqs[:2]), Message("user", "too late"), hand.finished(*seqs[1:])]
+            entries = [(body, 5, None, turn_id) for body in bodies]
+            self.both("commit", [self.draft(session, {"pending": ()}, entries, next_epoch=False)])
+
     @rule(end_id=st.sampled_from(["e1", "e2", "e3"]))
     def erase_ending(self, end_id: str) -> None:
         self.both("erase_ending", end_id)
@@ -206,6 +215,9 @@ class TwoStores(RuleBasedStateMachine):
     @rule(session=sessions, epoch=small, before=st.none() | small, limit=small)
     def read_journal(self, session: SessionID, epoch: int, before: int | None, limit: int) -> None:
         self.both("history", session, epoch, before, limit)
+        facts = self.memory.facts(session)
+        for seq in range(facts.head_seq if facts else 0):
+            self.both("outcome", session, seq + 1)
         self.both("entries", session, epoch, limit)
         self.both("outcome", session, epoch)
         self.both("epochs", session, limit)

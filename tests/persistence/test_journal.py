@@ -8,7 +8,7 @@ from greenroom.persistence import SQLiteSessionStore
 from greenroom.persistence.chain import HASH_BYTES, link
 from greenroom.persistence.errors import StoreFormatError
 from greenroom.persistence.ids import SessionID
-from greenroom.persistence.records import SessionFacts, SessionFilter, SessionState
+from greenroom.persistence.records import QueueRemoved, SessionFacts, SessionFilter, SessionState
 from sqlite_utils.utils import sqlite3
 
 from . import hand
@@ -175,6 +175,42 @@ def test_reading_an_epoch_costs_no_more_in_a_long_history(sqlite_store: SQLiteSe
         return count
 
     assert steps("long", 10_000) < 5 * steps("short", 10)
+
+
+def test_what_became_of_a_message_costs_no_more_in_a_long_history(sqlite_store: SQLiteSessionStore) -> None:
+    def rows(peer: str, length: int) -> int:
+        said = ["said"] * length
+        facts = hand.write(
+            sqlite_store, hand.facts(peer), *said, "q1", "q2", *said, QueueRemoved((length + 2,))
+        )
+        facts = hand.write(sqlite_store, facts, hand.finished(length + 1), *said)
+        count = 0
+
+        def step() -> int:
+            nonlocal count
+            count += 1
+            return 0
+
+        for connection in sqlite_store._readers._free:
+            connection.set_progress_handler(step, 10)
+        for seq in (length + 1, length + 2):
+            assert sqlite_store.outcome(facts.id, seq) is not None
+        for connection in sqlite_store._readers._free:
+            connection.set_progress_handler(None, 0)
+        return count
+
+    assert rows("long", 10_000) < 5 * rows("short", 10)
+
+
+def test_a_changed_end_of_a_turn_is_not_given_out(
+    sqlite_store: SQLiteSessionStore, facts: SessionFacts
+) -> None:
+    facts = hand.write(sqlite_store, facts, QueueRemoved((2,)))
+    with sqlite_store._db.conn as connection:
+        connection.execute("UPDATE journal SET body = replace(body, '2', '3') WHERE session = 2 AND seq = 6")
+    assert sqlite_store.outcome(facts.id, 2) is None
+    with pytest.raises(StoreFormatError, match="entry 6"):
+        sqlite_store.outcome(facts.id, 3)
 
 
 def test_an_index_that_sqlite_finds_damaged_is_reported(

@@ -31,7 +31,18 @@ REQUIRED = {
     "session.attach": ["session"],
     "session.detach": ["session"],
     "message.send": ["session", "client_id", "content"],
+    "turn.cancel": ["session"],
+    "queue.remove": ["session", "seq"],
+    "queue.clear": ["session"],
+    "session.update": ["session"],
+    "session.new": ["session"],
+    "session.reset": ["session"],
+    "session.archive": ["session"],
+    "session.delete": ["session"],
+    "session.compact": ["session"],
+    "session.uncompact": ["session"],
     "session.history": ["session"],
+    "session.search": ["query"],
     "session.info": ["session"],
     "session.list": [],
     "stats": [],
@@ -40,6 +51,8 @@ REQUIRED = {
 COMPLETE: dict[str, dict[str, object]] = {
     "initialize": {"protocol": 1, "client": CLIENT},
     "message.send": SEND,
+    "queue.remove": {"session": "a:b:c", "seq": 1},
+    "session.search": {"query": "hello"},
 }
 
 

@@ -12,7 +12,8 @@ from greenroom.persistence import SQLiteSessionStore
 from greenroom.runtime.agents import echo
 from greenroom.runtime.bind import bind, port_of
 from greenroom.runtime.config import Config, Limits
-from greenroom.runtime.core import Core, open_core
+from greenroom.runtime.core import Core
+from greenroom.runtime.wiring import open_core
 from greenroom.runtime.gateway import Gateway
 
 ECHO = Agent("echo", echo, on_interrupt="retry")

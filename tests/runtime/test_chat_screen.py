@@ -5,8 +5,10 @@ from greenroom.actors.events import TurnDelta
 from greenroom.persistence.records import Role, TurnError
 from greenroom.runtime.chat_screen import Screen
 from greenroom.runtime.client_events import (
+    Ack,
     ConversationEvent,
     HeardMessage,
+    Notice,
     RunningTurn,
     Snapshot,
     TurnEnded,
@@ -99,3 +101,61 @@ def test_p29_control_characters_of_a_message_never_reach_the_terminal() -> None:
     text = shown(snapshot(head=0), TurnDelta("t", 0, evil), message(1, "user", evil))
     assert not set(text) & set("\x1b\x07\r\x9b")
     assert "\td\ne" in text
+
+
+def notice(kind: str, seq: int | None, **data: object) -> Notice:
+    return Notice(type=kind, epoch="1-a", at=AT, data=data, seq=seq)
+
+
+def ack(command: str, **more: object) -> Ack:
+    return Ack(seq=1, epoch="1-a", status="command", command=command, **more)
+
+
+@pytest.mark.parametrize(
+    ("answer", "line"),
+    [
+        (ack("new", result={"epoch": "2-a"}), "[a new conversation has begun]\n"),
+        (ack("reset", result={"epoch": "2-a"}), "[the conversation has begun again]\n"),
+        (ack("archive", result={}), "[the conversation is closed until the next message]\n"),
+        (
+            ack("stop", result={"cancelled": ["t"], "removed": [{"seq": 1}, {"seq": 2}]}),
+            "[turns cut off: 1; waiting messages forgotten: 2]\n",
+        ),
+        (ack("compact", error="not_supported"), "[/compact failed: not_supported]\n"),
+        (ack("help", result={"text": "/new: x\n/\x1b[2J"}), "/new: x\n/\\x1b[2J\n"),
+        (ack("later", result={}), "[/later is done]\n"),
+        (Ack(seq=1, epoch="1-a", status="accepted", turn_id="t"), ""),
+    ],
+)
+@pytest.mark.parametrize("plain", [False, True])
+def test_what_a_command_typed_here_led_to_is_said_in_a_line(answer: Ack, line: str, *, plain: bool) -> None:
+    written: list[str] = []
+    screen = Screen(written.append, plain=plain)
+    screen.answered(answer)
+    assert "".join(written) == line
+
+
+def test_a_command_typed_here_is_not_repeated_nor_the_end_it_brought() -> None:
+    events = [notice("command", 1, name="new", client_id="c"), notice("session.ended", 2, reason="new")]
+    assert shown(snapshot(head=0), *events, own="c") == ""
+    assert shown(snapshot(head=0), *events, own="other") == "user> /new\n"
+    assert shown(snapshot(head=0), *events, own="other", plain=True) == ""
+
+
+@pytest.mark.parametrize(
+    ("reason", "seq", "words"),
+    [("timeout", 1, "nothing was said"), ("new", 1, "new"), ("delete", None, "deleted")],
+)
+def test_an_end_that_came_otherwise_is_told(reason: str, seq: int | None, words: str) -> None:
+    text = shown(snapshot(head=0), TurnDelta("t", 0, "so"), notice("session.ended", seq, reason=reason))
+    assert text.startswith("agent> so\n[the conversation" if reason != "new" else "agent> so\n[a new")
+    assert words in text
+
+
+def test_a_snapshot_after_an_end_shows_what_the_new_conversation_holds_beyond_what_was_shown() -> None:
+    ended_one = notice("session.ended", 2, reason="new", next_epoch="2-a")
+    first = HeardMessage(seq=3, epoch="2-a", at=AT, role="user", content="one")
+    second = HeardMessage(seq=4, epoch="2-a", at=AT, role="user", content="two")
+    later = Snapshot(info={}, epoch="2-a", head_seq=4, messages=(first, second), more=False)
+    text = shown(snapshot(head=1), ended_one, first, later)
+    assert text == "[a new conversation has begun]\nuser> one\nuser> two\n"

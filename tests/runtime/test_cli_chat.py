@@ -48,22 +48,27 @@ def test_a_message_over_the_limit_exits_65_and_says_so(tmp_path: Path, server: R
 
 
 def test_ctrl_c_ends_a_chat_with_130_and_without_a_word(tmp_path: Path, server: RunningServer) -> None:
-    process = subprocess.Popen(  # noqa: S603  # our own program
-        [GREENROOM, "chat", "echo:pipe:carl", "--url", server.addresses["ws"]],
-        cwd=tmp_path,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.write("hi\n")
-    process.stdin.flush()
-    assert process.stdout.readline() == "hi\n"
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=PATIENCE)
-    assert (process.returncode, errors) == (130, "")
+    # Several, for the signal meets each at another place in its code.
+    chats = [
+        subprocess.Popen(  # noqa: S603  # our own program
+            [GREENROOM, "chat", f"echo:pipe:carl{number}", "--url", server.addresses["ws"]],
+            cwd=tmp_path,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(6)
+    ]
+    for chat in chats:
+        assert chat.stdin is not None
+        assert chat.stdout is not None
+        chat.stdin.write("hi\n")
+        chat.stdin.flush()
+        assert chat.stdout.readline() == "hi\n"
+        chat.send_signal(signal.SIGINT)
+        _, errors = chat.communicate(timeout=PATIENCE)
+        assert (chat.returncode, errors) == (130, "")
 
 
 def test_an_agent_that_never_answers_does_not_keep_a_piped_chat_waiting(tmp_path: Path) -> None:

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from greenroom.persistence import SQLiteSessionStore
 
+from tests.persistence import hand
 from tests.runtime.processes import GREENROOM, RunningServer, assert_refused, greenroom
 
 
@@ -37,6 +39,26 @@ def test_sessions_are_listed_beside_a_running_server(tmp_path: Path, server: Run
     assert (info["id"], info["agent_id"], info["state"]) == ("echo:list:ann", "echo", "active")
     done = greenroom("sessions", "list", "--state", "archived", cwd=tmp_path, env={"GREENROOM_DB": db})
     assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_a_list_can_begin_later_and_keep_to_times_of_creation(tmp_path: Path) -> None:
+    store = SQLiteSessionStore(tmp_path / "greenroom.db")
+    hour = 3_600_000_000  # microseconds
+    for number, peer in enumerate(("ann", "bob", "cy")):
+        hand.write(store, hand.facts(peer, at=hand.NOW + number * hour))
+    store.close()
+
+    def listed(*options: str) -> list[str]:
+        done = greenroom("sessions", "list", *options, cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (0, "")
+        return [line.split("\t")[0].rpartition(":")[2] for line in done.stdout.splitlines()]
+
+    assert listed("--offset", "1", "--limit", "1") == ["bob"]
+    assert listed("--offset", "3") == []
+    # Both are exclusive, and a time may be told in any zone.
+    assert listed("--created-after", "2027-01-15T08:00:00Z") == ["cy", "bob"]
+    assert listed("--created-before", "2027-01-15T11:00:00.000001+01:00") == ["cy", "bob", "ann"]
+    assert listed("--created-before", "2027-01-15T11:00:00+01:00") == ["bob", "ann"]
 
 
 def test_on_a_terminal_sessions_are_a_table(tmp_path: Path, server: RunningServer) -> None:
@@ -77,7 +99,17 @@ def test_a_session_that_is_not_stored_exits_65(tmp_path: Path, server: RunningSe
     assert_refused(done, 65, "no session no:such:session")
 
 
-@pytest.mark.parametrize("command", [["list"], ["show", "a:b:c"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["list"],
+        ["show", "a:b:c"],
+        ["search", "tea"],
+        ["export", "--all"],
+        ["archive", "a:b:c"],
+        ["delete", "a:b:c", "--yes"],
+    ],
+)
 def test_p8_looking_for_a_missing_database_exits_74_and_creates_none(
     tmp_path: Path, command: list[str]
 ) -> None:

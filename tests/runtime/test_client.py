@@ -124,6 +124,18 @@ async def test_the_callers_own_exception_comes_out_unwrapped(server: ScriptedSer
             _ = 1 / 0
 
 
+async def test_an_interrupted_client_is_not_told_of_a_lost_connection(server: ScriptedServer) -> None:
+    told: list[bool] = []
+    # Trio wakes the client's tasks in any order: here its own is interrupted before the block is left.
+    for _ in range(20):
+        with trio.CancelScope() as scope:
+            async with open_client(server.url, on_connection=told.append) as client:
+                await client.ping()
+                scope.cancel()
+                await trio.lowlevel.checkpoint()
+    assert told == [True] * 20
+
+
 async def test_a_request_over_the_servers_limit_is_refused_here_and_costs_no_connection(
     server: ScriptedServer,
 ) -> None:

@@ -1,5 +1,6 @@
 """What the follower makes of what the server says, case by case."""
 
+import msgspec
 import pytest
 from greenroom.actors.events import QueueChanged, TurnDelta, TurnStarted
 from greenroom.runtime.client_events import (
@@ -177,3 +178,35 @@ def test_what_this_version_does_not_know_arrives_as_the_server_sent_it(event: Wi
     news = decode_event(event)
     assert isinstance(news, Notice)
     assert (news.type, news.data, news.seq) == (event.type, event.data, event.seq)
+
+
+def ended(seq: int | None, **data: str) -> WireEvent:
+    return WireEvent(type="session.ended", epoch="1-a", seq=seq, data={"reason": "new", "end_id": "e"} | data)
+
+
+def test_after_an_end_the_place_is_in_the_epoch_that_follows() -> None:
+    follower = attached_at(3)
+    (news,) = follower.heard(ended(4, next_epoch="2-a"))
+    assert isinstance(news, Notice)
+    assert follower.position() == {"after_seq": 4, "epoch": "2-a"}
+    assert seqs(follower.heard(durable(5, "2-a"))) == [5]
+    follower.behind = True
+    answer = msgspec.structs.replace(recovered(durable(6, "2-a"), head=6), epoch="2-a")
+    assert seqs(follower.attached(answer)) == [6]
+    assert not follower.behind
+
+
+def test_an_end_without_a_following_epoch_leaves_the_place_where_it_was() -> None:
+    follower = attached_at(3)
+    follower.heard(ended(4, reason="archive"))
+    assert follower.position() == {"after_seq": 4, "epoch": "1-a"}
+    assert seqs(follower.heard(durable(5))) == [5]
+
+
+def test_after_a_deletion_a_session_of_the_same_name_begins_with_seq_1() -> None:
+    follower = attached_at(3)
+    (news,) = follower.heard(ended(None, reason="delete"))
+    assert isinstance(news, Notice)
+    assert follower.position() == {}
+    assert seqs(follower.heard(durable(1, "1-b"))) == [1]
+    assert follower.position() == {"after_seq": 1, "epoch": "1-b"}

@@ -1,11 +1,12 @@
 """Where settings come from, and how a wrong one is refused."""
 
+import re
 from contextlib import suppress
 from pathlib import Path
 
 import hypothesis.strategies as st
 import pytest
-from greenroom.runtime.config import Config, ConfigError, Limits
+from greenroom.runtime.config import Cleanup, Config, ConfigError, Isolation, Limits
 from greenroom.runtime.config_sources import load_config
 from hypothesis import given
 
@@ -126,8 +127,66 @@ def test_a_file_that_cannot_be_read_is_refused_by_name(tmp_path: Path) -> None:
     assert refusal(binary) == f"{binary}: expected UTF-8 text, met byte 0xff"
 
 
-def test_limits_must_be_a_table(tmp_path: Path) -> None:
-    assert refusal(written(tmp_path, "limits = 5")).startswith("limits: expected a table, met 5")
+@pytest.mark.parametrize("table", ["limits", "cleanup", "isolation"])
+def test_a_table_of_settings_must_be_one(tmp_path: Path, table: str) -> None:
+    assert refusal(written(tmp_path, f"{table} = 5")).startswith(f"{table}: expected a table, met 5")
+
+
+def test_what_silence_leads_to_and_what_makes_a_session_have_their_published_defaults() -> None:
+    assert Config().cleanup == Cleanup(
+        enabled=True,
+        idle_after=300,
+        suspend_after=1800,
+        archive_after=30 * 24 * 3600,
+        delete_after=0,
+        interval=60,
+    )
+    assert Config().isolation == Isolation(by_agent=True, by_channel=True, by_peer=True, by_thread=True)
+    assert Config().commands
+
+
+def test_each_table_can_come_from_the_file_and_from_the_environment(tmp_path: Path) -> None:
+    file = written(
+        tmp_path,
+        "commands = false\n[cleanup]\nidle_after = 5\nenabled = false\n[isolation]\nby_thread = false\n"
+        "[limits]\npending = 3\n",
+    )
+    environ = {"GREENROOM_CLEANUP_IDLE_AFTER": "7.5", "GREENROOM_ISOLATION_BY_PEER": "false"}
+    config = load_config(file, environ, {})
+    assert config == Config(
+        commands=False,
+        cleanup=Cleanup(enabled=False, idle_after=7.5),
+        isolation=Isolation(by_thread=False, by_peer=False),
+        limits=Limits(pending=3),
+    )
+    assert load_config(None, {"GREENROOM_COMMANDS": "false"}, {}) == Config(commands=False)
+
+
+@pytest.mark.parametrize("key", ["idle_after", "suspend_after", "archive_after", "delete_after"])
+def test_zero_stands_for_never_where_silence_is_measured_and_thirty_years_are_allowed(key: str) -> None:
+    for value, silence in (("0", 0.0), ("1e9", 1e9)):
+        config = load_config(None, {f"GREENROOM_CLEANUP_{key.upper()}": value}, {})
+        assert getattr(config.cleanup, key) == silence
+
+
+@pytest.mark.parametrize("value", ["-1", "-0.001", "nan", "inf", "1.1e9", "never"])
+@pytest.mark.parametrize("key", ["idle_after", "suspend_after", "archive_after", "delete_after"])
+def test_a_silence_is_a_number_of_seconds_or_zero(key: str, value: str) -> None:
+    name = f"GREENROOM_CLEANUP_{key.upper()}"
+    expected = "a number above 0 and at most 1000000000, or 0 for never"
+    assert refusal(environ={name: value}) == f"cleanup.{key}: expected {expected}, met {value} (from {name})"
+
+
+def test_the_clock_is_looked_at_after_a_time_above_zero() -> None:
+    text = refusal(environ={"GREENROOM_CLEANUP_INTERVAL": "0"})
+    assert text.startswith("cleanup.interval: expected a number above 0 and at most 1000000, met 0")
+
+
+def test_an_unknown_key_of_any_table_is_refused_with_the_nearest_known_one(tmp_path: Path) -> None:
+    text = refusal(written(tmp_path, "[cleanup]\nidle_aftr = 1"))
+    assert text.endswith("no setting 'cleanup.idle_aftr'; did you mean cleanup.idle_after?")
+    text = refusal(environ={"GREENROOM_ISOLATION_BY_PEAR": "true"})
+    assert text.endswith("no setting GREENROOM_ISOLATION_BY_PEAR; did you mean isolation.by_peer?")
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org"])  # noqa: S104  # refused
@@ -184,3 +243,14 @@ def test_any_text_is_read_or_refused_in_one_line(value: str, key: str) -> None:
     text = refusal(**{key: value})
     assert key in text
     assert len(text.splitlines()) == 1
+
+
+def test_the_file_that_the_readme_shows_is_one_and_holds_the_defaults(tmp_path: Path) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    (shown,) = re.findall(r"```toml\n(.*?)```", readme, re.DOTALL)
+    assert load_config(written(tmp_path, shown), {}, {"port": "8765"}) == Config()
+
+
+def test_the_token_budget_of_former_days_stands_for_the_present_default() -> None:
+    assert Limits(max_tokens=8000) == Limits()
+    assert Limits(max_tokens=8001).max_tokens == 8001

@@ -9,7 +9,23 @@ from greenroom.persistence.ids import SessionID
 from greenroom.runtime.lanes import AT_ONCE, Lanes
 from greenroom.runtime.outbox import Outbox
 from greenroom.runtime.protocol import Call
-from greenroom.runtime.requests import Attach, Detach, History, Info, List, Request, SendMessage
+from greenroom.runtime.requests import (
+    Attach,
+    Cancel,
+    ClearQueue,
+    Compact,
+    Delete,
+    Detach,
+    History,
+    Info,
+    List,
+    New,
+    RemoveQueued,
+    Request,
+    Search,
+    SendMessage,
+    Update,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -97,6 +113,41 @@ async def test_what_follows_an_operation_of_the_same_session_waits_for_it_in_ord
     assert desk.begun[-1] == 8
 
 
+@pytest.mark.parametrize("command", [Cancel, New, Delete, Update])
+async def test_a_command_goes_out_at_once_and_behind_an_operation_in_its_place(
+    desk: Desk, command: type[Cancel | New | Delete | Update]
+) -> None:
+    text = str(A)
+    await desk.submit(Call(1, command(text), A), read(2), Call(3, command(text), A), send(4), read(5))
+    assert desk.begun == [1, 2]
+    await desk.let(2)
+    assert desk.begun == [1, 2, 3, 4, 5]
+
+
+async def test_a_stop_waits_for_no_room_in_the_outbox(desk: Desk) -> None:
+    desk.outbox.put("x" * 1000)
+    await desk.submit(attach(1, B), Call(2, Cancel(str(A)), A))
+    assert desk.begun == [2]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        Call(1, ClearQueue(str(A)), A),
+        Call(1, RemoveQueued(str(A), 1), A),
+        Call(1, Search("word", str(A)), A),
+        Call(1, Search("word")),
+    ],
+    ids=["clear", "remove", "search in a session", "search"],
+)
+async def test_what_can_be_answered_with_much_text_waits_for_room(desk: Desk, call: Call) -> None:
+    desk.outbox.put("x" * 1000)
+    await desk.submit(call, send(2))
+    assert desk.begun == ([] if call.session else [2])
+    await desk.take()
+    assert 1 in desk.begun
+
+
 async def test_messages_of_another_session_wait_for_no_operation(desk: Desk) -> None:
     await desk.submit(read(1), read(2, B), Call(3, List()), send(4, C))
     assert sorted(desk.begun, key=str) == [1, 2, 4]
@@ -142,7 +193,8 @@ async def test_a_detach_waits_for_no_room_and_no_other_session(desk: Desk) -> No
     assert desk.begun == [3]
 
 
-OPERATIONS: list[type[Request]] = [Attach, Detach, History, Info]
+OPERATIONS: list[type[Request]] = [Attach, Detach, History, Info, ClearQueue, Compact]
+SMALL = (Detach, Compact)
 
 
 @given(
@@ -158,7 +210,7 @@ async def test_whatever_is_mixed_each_session_keeps_its_order_and_all_are_done(
 
     async def carry_out(call: Call) -> None:
         begun[call.session].append(call.id)
-        if not isinstance(call.request, Detach):
+        if not isinstance(call.request, SMALL):
             large.add(call.id)
             assert len(large) <= AT_ONCE
         for _ in range(chance.randint(0, 3)):

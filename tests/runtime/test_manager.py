@@ -15,8 +15,9 @@ from greenroom.persistence.ids import SessionID
 from greenroom.persistence.records import Message, SessionFilter, SessionState
 from greenroom.runtime.agents import AgentNotFoundError
 from greenroom.runtime.config import Config, Limits
+from greenroom.runtime.embedding import open_manager
 from greenroom.runtime.info import SessionManagerStats
-from greenroom.runtime.manager import SessionManager, open_manager
+from greenroom.runtime.manager import SessionManager
 
 from .serving import ECHO, Gated
 

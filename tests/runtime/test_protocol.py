@@ -64,12 +64,14 @@ def test_what_is_not_an_object_is_malformed_and_batches_are_not_objects(frame: s
         '{"jsonrpc":"2.0","id":1,"method":"session.info","params":{"session":"a:b:%s"}}',
         '{"jsonrpc":"2.0","id":1,"method":"message.send","params":{"client_id":"%s"}}',
         '{"jsonrpc":"2.0","id":1,"method":"message.send","params":{"content":"%s"}}',
+        '{"jsonrpc":"2.0","id":1,"method":"session.update","params":{"tags":["%s"]}}',
+        '{"jsonrpc":"2.0","id":1,"method":"session.update","params":{"custom_data":{"%s":""}}}',
     ],
 )
 def test_a_lone_surrogate_is_no_text_wherever_it_stands(frame: str, spelling: str) -> None:
     error = refusal(frame % spelling)
     if '"params"' in frame and spelling.isascii():  # the grammar of JSON allows it: one parameter is wrong
-        field = re.search(r'"(unknown|session|client_id|content)":"', frame)
+        field = re.search(r'"(unknown|session|client_id|content|tags|custom_data)":["\[{]', frame)
         assert (error.name, error.field) == ("invalid_params", field.group(1) if field else "params")
         assert (error.request_id, error.is_malformed) == (1, False)
     else:
@@ -175,7 +177,7 @@ def test_an_envelope_that_is_not_json_rpc_2_is_an_invalid_request(wrong: dict[st
 
 
 @pytest.mark.parametrize(
-    "method", ["", "no.such", "PING", "ping ", "session.delete", "turn.cancel", "__init__"]
+    "method", ["", "no.such", "PING", "ping ", "session.explode", "turn", "session.", "__init__"]
 )
 def test_a_method_that_this_version_lacks_is_not_found_and_its_id_is_answered(method: str) -> None:
     error = refusal(request(method))
@@ -187,7 +189,11 @@ CANARY = "zq7canary"
 
 @pytest.mark.parametrize("method", sorted(METHODS))
 @pytest.mark.parametrize(
-    "field", ["session", "client_id", "content", "mode", "epoch", "limit", "state", "client"]
+    "field",
+    [
+        *["session", "client_id", "content", "mode", "epoch", "limit", "state", "client"],
+        *["title", "tags", "custom_data", "query", "turn_id", "if_epoch"],
+    ],
 )
 def test_p27_no_error_repeats_what_was_sent(method: str, field: str) -> None:
     for value in (CANARY, [CANARY], {CANARY: CANARY}, CANARY + "\0" + CANARY * 50):
@@ -225,7 +231,10 @@ JSON = st.recursive(
     max_leaves=8,
 )
 FIELDS = st.sampled_from(
-    [*SEND, "mode", "wait", "after_seq", "epoch", "limit", "state", "client", "token", "x"]
+    [
+        *[*SEND, "mode", "wait", "after_seq", "epoch", "limit", "state", "client", "token", "x"],
+        *["seq", "turn_id", "if_epoch", "if_seq", "title", "tags", "custom_data", "query", "strategy"],
+    ]
 )
 
 

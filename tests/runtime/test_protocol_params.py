@@ -1,10 +1,24 @@
 """Parameters: what is missing or wrong is named by its field, and what is right is read."""
 
+import msgspec
 import pytest
 from greenroom.persistence.ids import SessionID
-from greenroom.runtime.requests import LARGEST_INT, METHODS, Attach, History, List, SendMessage, clamp
+from greenroom.runtime.requests import (
+    LARGEST_INT,
+    METHODS,
+    Attach,
+    History,
+    List,
+    Search,
+    SendMessage,
+    Update,
+    clamp,
+)
 
 from .requests_to_decode import REQUIRED, SEND, accepted, complete, refusal, request
+
+SESSION_METHODS = {method for method, fields in REQUIRED.items() if "session" in fields} | {"session.search"}
+ENDS = ("new", "reset", "archive", "delete")
 
 
 def test_the_methods_of_this_version_are_these() -> None:
@@ -62,6 +76,21 @@ def test_p36_a_missing_field_is_named(method: str, field: str) -> None:
         ("session.list", "created_after", 1_700_000_000),
         ("session.list", "created_after", "2026-11-22T13:57:00"),
         ("session.list", "created_before", "2026-02-30T00:00:00Z"),
+        *[("turn.cancel", "turn_id", value) for value in (None, 5, "", "x" * 65, ["x"])],
+        *[("queue.remove", "seq", value) for value in (None, "1", 0, -1, 1.5, LARGEST_INT + 1, True)],
+        *[(f"session.{verb}", "if_epoch", value) for verb in ENDS for value in (None, 5, "", "x" * 33)],
+        *[(f"session.{verb}", "if_seq", value) for verb in ENDS for value in (None, "5", -1, 1.5, True)],
+        *[("session.update", "title", value) for value in (None, 5, ["x"], "x" * 1001, "a\0b")],
+        *[("session.update", "system_prompt", value) for value in (None, 5, {}, "a\0b")],
+        *[("session.update", "tags", value) for value in (None, "x", {}, [1], [None], [["x"]])],
+        *[("session.update", "tags", value) for value in (["x", ""], ["x" * 257], ["x"] * 101, ["a\0"])],
+        *[("session.update", "custom_data", value) for value in (None, "x", [], {"a": 1}, {"a": None})],
+        *[("session.update", "custom_data", value) for value in ({"a": {}}, {"a\0": "b"}, {"a": "b\0"})],
+        *[("session.search", "query", value) for value in (None, 5, ["x"], "x" * 1001)],
+        *[("session.search", "session", value) for value in (None, 5, "", "a:b")],
+        *[("session.search", "limit", value) for value in (None, "all", 2.5, [1])],
+        *[("session.compact", "prompt", value) for value in (None, 5, ["x"])],
+        *[("session.compact", "strategy", value) for value in (None, 5, "magic")],
     ],
 )
 def test_p36_a_wrong_value_is_named_by_its_field(method: str, field: str, value: object) -> None:
@@ -126,7 +155,7 @@ def test_a_good_session_id_is_read(text: str) -> None:
         "a:b:e\u0301",
     ],
 )
-@pytest.mark.parametrize("method", ["session.info", "session.attach", "session.history", "message.send"])
+@pytest.mark.parametrize("method", sorted(SESSION_METHODS))
 def test_a_bad_session_id_is_named_and_not_repeated(method: str, text: str) -> None:
     error = refusal(request(method, complete(method) | {"session": text}))
     assert (error.name, error.field) == ("invalid_params", "session")
@@ -137,7 +166,23 @@ def test_a_bad_session_id_is_named_and_not_repeated(method: str, text: str) -> N
     ("limit", "rows"), [(-(10**30), 1), (-1, 1), (0, 1), (1, 1), (200, 200), (201, 200), (10**30, 200)]
 )
 def test_a_page_size_out_of_range_is_clamped(limit: int, rows: int) -> None:
-    for method, kind in (("session.history", History), ("session.list", List)):
+    for method in ("session.history", "session.list", "session.search"):
         call = accepted(request(method, complete(method) | {"limit": limit}))
-        assert isinstance(call.request, kind)
+        assert isinstance(call.request, History | List | Search)
         assert clamp(call.request.limit) == rows
+
+
+def test_facts_to_set_are_read_up_to_their_bounds_and_those_not_given_stay_unset() -> None:
+    given = {"title": "😀" * 1000, "tags": ["x" * 256] * 100, "custom_data": {"": ""}, "system_prompt": ""}
+    for fields in ({}, given, *({name: value} for name, value in given.items())):
+        call = accepted(request("session.update", {"session": "a:b:c"} | fields))
+        assert isinstance(call.request, Update)
+        assert call.request == msgspec.convert({"session": "a:b:c"} | fields, Update)
+        assert {name for name in given if getattr(call.request, name) is not msgspec.UNSET} == set(fields)
+
+
+def test_a_search_may_name_a_session_or_not_and_any_query_is_one() -> None:
+    for query in ("", " ", "two words", "\0", '"* OR NEAR(', "x" * 1000):
+        assert accepted(request("session.search", {"query": query})).session is None
+        named = accepted(request("session.search", {"query": query, "session": "a:b:c"}))
+        assert named.session == SessionID("a", "b", "c")

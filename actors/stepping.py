@@ -1,0 +1,68 @@
+"""The rules of a conversation as one pure function: state + command → state + entries + effects."""
+
+from typing import assert_never
+
+from ..persistence.records import Entry
+from .commands import (
+    Age,
+    Barrier,
+    Cancel,
+    End,
+    EndTurn,
+    Open,
+    Record,
+    RemoveQueued,
+    Send,
+    SetState,
+    Stepped,
+    Update,
+)
+from .conversation import Conversation, Rules, Step, created
+from .effects import Answer, AnswerFacts
+from .ending import age, end, set_state
+from .sending import record, send
+from .turning import cancel, end_turn, remove_queued
+from .updating import update
+
+
+def step(  # noqa: C901, PLR0911, PLR0913, PLR0917 - one line for each kind of command
+    state: Conversation, command: Stepped, known: Entry | None, said: str, at: int, rules: Rules
+) -> Step:
+    """Decide what a command leads to.
+
+    Args:
+        state: The conversation as it is.
+        command: What is asked.
+        known: The entry already stored under a `Send`'s client id, as far as the caller knows.
+        said: All that the running turn has said so far.
+        at: The present time, microseconds since the Unix epoch.
+        rules: What else the decision depends on.
+
+    Raises:
+        GreenroomError: The command is refused, and nothing changes.
+    """
+    match command:
+        case Send():
+            return send(state, command, known, said, at, rules)
+        case Record():
+            return record(state, command, at, rules)
+        case Open(reply):
+            return Step(created(state, at, rules), (), (AnswerFacts(reply, lambda facts: facts),))
+        case EndTurn():
+            return end_turn(state, command, at, rules)
+        case Cancel():
+            return cancel(state, command, said, at, rules)
+        case RemoveQueued():
+            return remove_queued(state, command, at)
+        case Update():
+            return update(state, command, at, rules)
+        case End():
+            return end(state, command, said, at, rules)
+        case Age():
+            return age(state, command, at, rules)
+        case SetState():
+            return set_state(state, command, said, at, rules)
+        case Barrier(reply):
+            return Step(state, (), (Answer(reply, None),))
+        case _:
+            assert_never(command)

@@ -1,0 +1,61 @@
+"""The composition root of a host's own process: a runtime without sockets."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import ExitStack, asynccontextmanager
+
+import trio
+
+from ..actors.hooks import HookManager, SessionHook
+from ..actors.reports import Reporter
+from ..actors.turn import Agent
+from ..persistence.store import SessionStore
+from .agents import find_agent
+from .config import Config
+from .manager import SessionManager
+from .observability import log_report
+from .opening import clock_settings, open_store
+from .wiring import open_core
+
+
+@asynccontextmanager
+async def open_manager(
+    config: Config | None = None,
+    *,
+    store: SessionStore | None = None,
+    agent: Agent | None = None,
+    hooks: Sequence[SessionHook] = (),
+    report: Reporter = log_report,
+) -> AsyncGenerator[SessionManager]:
+    """Run a session runtime in this process for the length of an ``async with``.
+
+    Args:
+        config: How it runs; its ``db`` is opened unless ``store`` is given.
+        store: Where sessions are kept; closed at the end.
+        agent: Who answers, instead of the one that the configuration names.
+        hooks: Told of every end of a conversation, also of those that a former process had no time to tell.
+        report: Told of crashes and refusals.
+
+    Raises:
+        StoreOpenError: The database cannot be used.
+        AgentNotFoundError: The configured agent cannot be found.
+    """
+    config = config or Config()
+    agent = agent or find_agent(config.agent)
+    if store is None:
+        store = await trio.to_thread.run_sync(open_store, config)
+    managed = HookManager(report)
+    for hook in hooks:
+        managed.register(hook)
+    with ExitStack() as after_stop:
+        async with open_core(
+            store,
+            agent,
+            config.limits,
+            report,
+            clocks=clock_settings(config.cleanup),
+            hooks=managed,
+            commands=config.commands,
+        ) as core:
+            manager = SessionManager(core, config.isolation)
+            after_stop.callback(manager.detach_all)
+            yield manager
