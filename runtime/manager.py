@@ -8,7 +8,6 @@ from typing import Literal, NoReturn, TypeVar
 
 from ..actors.commands import (
     Ack,
-    Cancel,
     Command,
     End,
     EndVerb,
@@ -25,7 +24,7 @@ from ..actors.errors import NotSupportedError, SessionNotFoundError
 from ..actors.events import QueuedMessage
 from ..actors.hooks import SessionHook
 from ..actors.memory_integration import CompactorMemoryIntegration
-from ..actors.reply import Reply
+from ..actors.reply import Reply, ReplySlot
 from ..persistence.ids import SessionID
 from ..persistence.records import Hit, Message, SessionFacts, SessionFilter, SessionState
 from .attachment import Attachment, attaching
@@ -124,7 +123,9 @@ class SessionManager:
         Returns:
             The ids of the turns cut off; empty if none ran.
         """
-        return await self._ask(session, lambda reply: Cancel(reply, turn_id))
+        slot: ReplySlot[tuple[str, ...]] = ReplySlot()
+        self._core.router.cancel(isolated(session, self._isolation), turn_id, slot)
+        return await slot.wait()
 
     async def remove_queued(self, session: SessionID, seq: int | None = None) -> tuple[QueuedMessage, ...]:
         """Take a message whose turn has not begun out of the queue, or all of them; those taken."""

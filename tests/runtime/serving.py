@@ -13,8 +13,8 @@ from greenroom.runtime.agents import echo
 from greenroom.runtime.bind import bind, port_of
 from greenroom.runtime.config import Config, Limits
 from greenroom.runtime.core import Core
-from greenroom.runtime.wiring import open_core
 from greenroom.runtime.gateway import Gateway
+from greenroom.runtime.wiring import open_core
 
 ECHO = Agent("echo", echo, on_interrupt="retry")
 
