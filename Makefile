@@ -12,7 +12,7 @@ KILLS ?= 200
 # every path, which batching avoids on purpose.
 ASYNC_RULES := --enable=ASYNC --disable=ASYNC114,ASYNC124,ASYNC127,ASYNC128,ASYNC910,ASYNC911,ASYNC912,ASYNC913
 
-.PHONY: setup serve test check bench chaos lock
+.PHONY: setup serve test check check-deep bench chaos lock
 
 setup: $(READY)
 
@@ -51,6 +51,10 @@ check: setup
 	$(BIN)/coverage run -m pytest -q --ignore=tests/chaos/test_kill.py --ignore=tests/chaos/test_client_kill.py
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
+
+# The manager's state machine with 500 examples instead of the 50 of `make test`: some minutes.
+check-deep: setup
+	EXAMPLES=deep $(BIN)/pytest -o faulthandler_timeout=3600 tests/runtime/test_manager_machine.py $(ARGS)
 
 bench: setup
 	$(BIN)/python -m greenroom.bench.startup

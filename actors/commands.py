@@ -147,15 +147,10 @@ class Attach:
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Cut a turn off, the one named or whichever runs; answered with the ids of those that were.
-
-    ``stopped`` is the turn that was told to stop when the command was delivered: its end may have been stored
-    before the command's own place in the mailbox came.
-    """
+    """Cut a turn off, the one named or whichever runs; answered with the ids of those that were."""
 
     reply: Reply[tuple[str, ...]]
     turn_id: str | None = None
-    stopped: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

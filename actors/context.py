@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Collection, Sequence
 
-from ..persistence.records import Entry, Message, QueueRemoved
+from ..persistence.records import Entry, Message
 
 
 class LiveContext:
@@ -34,11 +34,8 @@ class LiveContext:
         self._tokens = 0
 
     def with_last(self, entries: Sequence[Entry]) -> tuple[Message, ...]:
-        """All messages, as they are when entries that are still to be stored have taken effect."""
-        removed = {seq for e in entries if isinstance(e.body, QueueRemoved) for seq in e.body.seqs}
-        return tuple(
-            e.body for e in (*self._entries, *entries) if e.seq not in removed and isinstance(e.body, Message)
-        )
+        """All messages, with those among entries that are still to be stored."""
+        return tuple(e.body for e in (*self._entries, *entries) if isinstance(e.body, Message))
 
     def before(self, head: int, pending: Collection[int]) -> tuple[Message, ...]:
         """The messages up to ``head`` but for the ``pending`` ones: those have turns of their own."""

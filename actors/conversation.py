@@ -18,7 +18,6 @@ import msgspec
 
 from ..persistence.ids import SessionID
 from ..persistence.records import Body, Ending, Entry, Message, SessionFacts, TurnMark
-from .commands import End
 from .effects import Begin, Effect
 from .errors import SessionNotFoundError
 from .events import QueuedMessage
@@ -80,11 +79,10 @@ class Step:
 
     Attributes:
         state: The state afterwards.
-        entries: What joins the journal.
+        entries: What joins the journal; of a session that is removed, only the snapshot in ``ending``.
         effects: What is done once that is durable.
         ending: The end of a conversation, its messages still to be filled in.
-        removes: The session is removed; there are no entries then.
-        then: The command to go on with once this much is durable.
+        removes: The session is removed.
     """
 
     state: Conversation
@@ -92,7 +90,6 @@ class Step:
     effects: tuple[Effect, ...] = ()
     ending: Ending | None = None
     removes: bool = False
-    then: End | None = None
 
     def and_then(self, following: "Step") -> "Step":
         """Both steps as one; at most one of them may hold an end."""
@@ -102,7 +99,6 @@ class Step:
             self.effects + following.effects,
             self.ending or following.ending,
             self.removes or following.removes,
-            self.then or following.then,
         )
 
     def with_effect(self, effect: Effect) -> "Step":

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..persistence.records import Entry, SessionFacts, TurnMark
-from .commands import Ack
+from .commands import Ack, Send
 from .errors import GreenroomError
 from .reply import Reply
 
@@ -39,6 +39,14 @@ class Refuse:
     """Reject a reply."""
 
     reply: Reply[Any]
+    error: GreenroomError
+
+
+@dataclass(frozen=True, slots=True)
+class RefuseUnlessKnown:
+    """Reject a message, unless the store knows its client id: a repeat is answered, however busy it is."""
+
+    command: Send
     error: GreenroomError
 
 
@@ -77,4 +85,5 @@ class Dropped:
     entry: Entry
 
 
-Effect = Answer | AnswerFacts | AnswerWhenTold | Refuse | AnswerWhenDone | Begin | Finished | Dropped
+Reaction = Answer | AnswerFacts | AnswerWhenTold | AnswerWhenDone | Refuse | RefuseUnlessKnown
+Effect = Reaction | Begin | Finished | Dropped

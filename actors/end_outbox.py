@@ -29,10 +29,6 @@ class EndOutbox:
         self._is_closed = False
         self.met_damage = False
 
-    async def is_filled(self) -> bool:
-        """Whether there is anything to read."""
-        return bool(await self._page(1))
-
     async def read(self, limit: int) -> Sequence[Ending]:
         """Up to ``limit`` ends after those read before; none if there are none, or once it is closed."""
         page = await self._page(limit)

@@ -17,26 +17,23 @@ def end(state: Conversation, command: End, said: str, at: int, rules: Rules) -> 
     _require(facts, command.expected)
     if command.verb == "archive" and facts.state is SessionState.ARCHIVED:
         return Step(state, (), (Answer(command.reply, facts),))
-    so_far, _ = stopped(state, said, at)
-    if command.verb != "delete":
-        ended = conclude(so_far, END_REASONS[command.verb], at, rules)
-        return ended.with_effect(AnswerFacts(command.reply, lambda after: after))
-    if so_far.entries:
-        # Stored first, so that the snapshot which the hooks get is that of a stored conversation.
-        return Step(so_far.state, so_far.entries, so_far.effects, then=End("delete", command.reply))
-    ended = conclude(so_far, EndReason.DELETE, at, rules)
-    return ended.with_effect(AnswerWhenTold(command.reply, facts))
+    so_far, _, before = stopped(state, said, at)
+    ended = conclude(so_far, before, END_REASONS[command.verb], at, rules)
+    if command.verb == "delete":
+        return ended.with_effect(AnswerWhenTold(command.reply, facts))
+    return ended.with_effect(AnswerFacts(command.reply, lambda after: after))
 
 
 def age(state: Conversation, command: Age, at: int, rules: Rules) -> Step:
     """Let silence take effect, unless something has happened since the clock looked."""
     facts = state.facts
-    if facts is None or state.pending or state.turn or not _is_silent(facts, command):
+    is_at_work = rules.answers and (state.pending or state.turn)
+    if facts is None or is_at_work or not _is_silent(facts, command):
         return Step(state, (), (Answer(command.reply, value=False),))
     answer = Answer(command.reply, value=True)
     if command.to is None or command.to is SessionState.ARCHIVED:
         reason = EndReason.DELETE if command.to is None else EndReason.TIMEOUT
-        return conclude(Step(state), reason, at, rules).with_effect(answer)
+        return conclude(Step(state), facts, reason, at, rules).with_effect(answer)
     require_transition(facts.state, command.to)
     return Step(_in_state(state, command.to, at), (), (answer,))
 
@@ -51,16 +48,21 @@ def set_state(state: Conversation, command: SetState, said: str, at: int, rules:
     return Step(_in_state(state, command.to, at), (), (answer,))
 
 
-def conclude(so_far: Step, reason: EndReason, at: int, rules: Rules) -> Step:
-    """The end itself, of a conversation that neither answers nor waits."""
-    before = facts_of(so_far.state)
+def conclude(so_far: Step, told: SessionFacts, reason: EndReason, at: int, rules: Rules) -> Step:
+    """The end of a conversation whose turn was cut off and whose queue was emptied, from the row ``told``."""
     end_id = rules.new_id()
-    ending = Ending(end_id, before.id, reason, at, before)
+    last = msgspec.structs.replace(
+        facts_of(so_far.state),
+        pending=told.pending,
+        message_count=told.message_count,
+        token_count=told.token_count,
+    )
+    ending = Ending(end_id, told.id, reason, at, last)
     if reason is EndReason.DELETE:
-        gone = Conversation(before.id)
-        return Step(gone, (), so_far.effects, ending, removes=True)
+        gone = Conversation(told.id)
+        return Step(gone, so_far.entries, so_far.effects, ending, removes=True)
     is_followed = reason in (EndReason.NEW, EndReason.RESET)
-    body = SessionEnded(reason, end_id, before.epoch + 1 if is_followed else None)
+    body = SessionEnded(reason, end_id, told.epoch + 1 if is_followed else None)
     state, entry = appended(so_far.state, body, at)
     facts = facts_of(state)
     if is_followed:

@@ -6,8 +6,9 @@ told one after the other, those of several sessions at the same time, so that a 
 At most `PAGE` ends are in hand; the rest stays in the store. A reply that waits for an end is answered when
 the end has left the outbox.
 
-What is found there at the start was left by a process that died. The host registers its hooks after the
-start, so these ends are held back until it has registered one, but not for ever.
+A host may register its hooks after the start, when there are ends already: left over by a process that died,
+or made by a clock meanwhile. So every end is held back until there is a hook, but only for so long as the
+host says. An end that somebody waits for is not: it leaves the outbox at once, told to nobody.
 """
 
 from collections import deque
@@ -29,9 +30,6 @@ from .writer import Writer
 
 AT_ONCE = 8  # sessions whose ends are told at the same time
 PAGE = 32  # ends in hand at most: each holds the live context of a session
-REGISTRATION = (
-    10.0  # seconds for the host to register a hook, before what a crash left over is told to nobody
-)
 
 
 class Ends:
@@ -42,12 +40,17 @@ class Ends:
         writer: Erases what was told.
         hooks: Who is told.
         report: Told of what the store refuses.
+        registration: Seconds from the start of `run` that ends are held back while no hook is registered; 0:
+            what no hook wants to hear is erased at once, infinity: never, unless somebody waits for it.
     """
 
-    def __init__(self, reads: Reads, writer: Writer, hooks: HookManager, report: Reporter) -> None:
+    def __init__(
+        self, reads: Reads, writer: Writer, hooks: HookManager, report: Reporter, registration: float
+    ) -> None:
         self._outbox = EndOutbox(reads, writer, report)
         self._hooks = hooks
         self._report = report
+        self._registration = registration
         self._lanes: dict[SessionID, deque[Ending]] = {}
         self._in_hand: set[str] = set()
         self._waiting: dict[str, tuple[Reply[Any], object]] = {}
@@ -80,17 +83,14 @@ class Ends:
         """Tell what a former process left over, then every end as it comes, until `close`."""
         try:
             async with trio.open_nursery() as nursery:
-                if not self._hooks.listeners and await self._outbox.is_filled():
+                if self._registration > 0:
                     await self._hold(nursery)
                 await self._follow(nursery)
         finally:
             self.close()
 
     async def settle(self) -> None:
-        """Wait until no hook runs and every end committed so far is told.
-
-        What a former process left over is not waited for while it is held back.
-        """
+        """Wait until no hook runs and every end committed so far is told, but for those held back."""
         target = self._added
         while self._in_hand or not (self._seen >= target or self._is_closed or self._is_waiting_for_hooks()):
             await self._progress.wait()
@@ -115,7 +115,7 @@ class Ends:
         """Let the outbox be until there is a hook; only an end that somebody waits for is erased at once."""
         self._is_holding = True
         self._changed()
-        with trio.move_on_after(REGISTRATION):
+        with trio.move_on_after(self._registration):
             while not (self._hooks.listeners or self._is_closed):
                 self._news = trio.Event()
                 for end_id in self._waiting.keys() - self._in_hand:

@@ -48,7 +48,7 @@ class Resync(msgspec.Struct, frozen=True):
 
 
 Live = TurnStarted | TurnDelta | QueueChanged | StateChanged | Resync | SessionEnded
-"""What is not stored; `SessionEnded` when the session was deleted, for then nothing is left to store it in."""
+"""What is not stored; `SessionEnded` when the session was deleted: nothing is left to store it in."""
 
 
 class Event(msgspec.Struct, frozen=True):

@@ -52,8 +52,9 @@ class Router:
             QuarantinedError: The session crashed too often and rests.
         """
         place = self._place(session)
-        stopped = place.actor.stop_turn(turn_id) if place.actor is not None else None
-        place.mailbox.put_surely(Cancel(reply, turn_id, stopped))
+        if place.actor is not None:
+            place.actor.stop_turn(turn_id)
+        place.mailbox.put_surely(Cancel(reply, turn_id))
 
     def _place(self, session: SessionID) -> Place:
         if self._is_draining:

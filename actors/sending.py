@@ -15,7 +15,7 @@ from .conversation import (
     facts_of,
     with_pending,
 )
-from .effects import Answer, AnswerWhenDone, Refuse
+from .effects import Answer, AnswerWhenDone, Refuse, RefuseUnlessKnown
 from .errors import BusyError, GreenroomError, IdConflictError, NotSupportedError
 from .slash import command_in, repeat_command, run_command, text_of
 
@@ -32,7 +32,7 @@ def send(  # noqa: PLR0913, PLR0917 - all that a message's fate depends on
     if name is not None:
         return run_command(state, command, name, said, at, rules)
     if (refusal := _refusal(state, command, rules)) is not None:
-        return Step(state, (), (Refuse(command.reply, refusal),))
+        return Step(state, (), (RefuseUnlessKnown(command, refusal),))
     body = Message("user", text_of(command.content, rules))
     state, entry = appended(created(state, at, rules), body, at, client_id=command.client_id)
     if rules.answers:
@@ -76,18 +76,24 @@ def _refusal(state: Conversation, command: Send, rules: Rules) -> GreenroomError
 
 
 def _send_again(state: Conversation, command: Send, known: Entry, rules: Rules) -> Step:
-    name = command_in(command.content, rules)
-    stored = f"/{known.body.name}" if isinstance(known.body, CommandRan) else content(known)
-    same = name is None and not isinstance(known.body, CommandRan)
-    if stored != (text_of(command.content, rules) if same else command.content):
+    if not _is_same(command, known, rules):
         conflict = IdConflictError(f"client_id: expected the content stored as seq {known.seq}, met another")
         return Step(state, (), (Refuse(command.reply, conflict),))
     if isinstance(known.body, CommandRan):
         return repeat_command(state, command, known, known.body)
     ack = _ack(state, known, duplicate=True)
+    if not rules.answers:  # what waits, waits for another runtime
+        ack = msgspec.structs.replace(ack, status="done", turn_id=None)
     if command.until_done or ack.status == "done":
         return Step(state, (), (AnswerWhenDone(command.reply, ack, until_done=command.until_done),))
     return Step(state, (), (Answer(command.reply, ack),))
+
+
+def _is_same(command: Send, known: Entry, rules: Rules) -> bool:
+    name = command_in(command.content, rules)
+    if isinstance(known.body, CommandRan):
+        return name == known.body.name
+    return name is None and content(known) == text_of(command.content, rules)
 
 
 def _ack(state: Conversation, entry: Entry, *, duplicate: bool) -> Ack:

@@ -21,29 +21,36 @@ from ..persistence.ids import SessionID
 from ..persistence.records import (
     Append,
     Entry,
-    QueueRemoved,
-    SessionEnded,
     SessionFacts,
     SessionState,
     TurnFinished,
 )
 from .backlog import find_backlog
 from .commands import Age, Attach, Attached, Command, Lone, Open, Send, Stepped
-from .context import LiveContext
-from .conversation import Conversation, Step
-from .effects import Answer, AnswerFacts, AnswerWhenDone, AnswerWhenTold, Begin, Dropped, Finished, Refuse
-from .errors import DamagedError, GreenroomError, MailboxClosedError, SessionNotFoundError, UnavailableError
+from .conversation import Conversation, Step, with_facts
+from .effects import (
+    Answer,
+    AnswerFacts,
+    AnswerWhenDone,
+    AnswerWhenTold,
+    Begin,
+    Dropped,
+    Finished,
+    Refuse,
+    RefuseUnlessKnown,
+)
+from .errors import DamagedError, MailboxClosedError, SessionNotFoundError, UnavailableError
 from .events import Live
 from .mailbox import Mailbox
 from .news import News
-from .recent import RecentIds
+from .recall import Recall
 from .reply import ReplySlot
 from .slash import command_in
-from .stepping import step
+from .stepping import step_all
 from .surroundings import Surroundings
 from .turn_slot import TurnSlot
 from .turning import recover
-from .waiters import Waiters, answer_from_store
+from .waiters import Waiters, answer_from_store, find_known
 from .writer import Committed
 
 BATCH = 64  # commands a wake-up takes; bounds how long the first waits for its commit
@@ -62,8 +69,7 @@ class Session:
         self._around = surroundings
         self._state = Conversation(session)
         self._in_flight: Sequence[Command] = ()
-        self._recent = RecentIds()
-        self._context = LiveContext(surroundings.context_tokens)
+        self._recall = Recall(surroundings.context_tokens)
         self._waiters = Waiters()
         self._news = News(session, surroundings.topics, surroundings.wall)
         self._turn = TurnSlot(surroundings.turns, mailbox, surroundings.content_bytes, self._tell)
@@ -85,9 +91,9 @@ class Session:
         facts = self._state.facts
         return facts is None or facts.state in _AT_REST or not self._was_asked
 
-    def stop_turn(self, turn_id: str | None) -> str | None:
-        """Tell the running turn to stop, if it is the one that is meant; its id if it was told."""
-        return self._turn.stop(turn_id)
+    def stop_turn(self, turn_id: str | None) -> None:
+        """Tell the running turn to stop, if it is the one that is meant; its end is stored later."""
+        self._turn.stop(turn_id)
 
     async def recover(self) -> None:
         """Read the session from the store and finish what a crash cut off.
@@ -99,13 +105,12 @@ class Session:
         record = await self._around.reads(self._around.reads.store.load, self.id)
         if record is None:
             return
-        facts = record.facts
-        if facts.state is SessionState.COMPACTING:  # nobody goes on with what a former process had begun
-            facts = msgspec.structs.replace(facts, state=SessionState.ACTIVE)
-        self._state = Conversation(self.id, facts, record.pending)
+        self._state = found = Conversation(self.id, record.facts, record.pending)
         for entry in record.context:
             self._remember(entry)
-        recovered = recover(self._state, self._around.wall(), self._around.rules)
+        if record.facts.state is SessionState.COMPACTING:  # nobody goes on with what a former process began
+            found = with_facts(found, msgspec.structs.replace(record.facts, state=SessionState.ACTIVE))
+        recovered = recover(found, self._around.wall(), self._around.rules)
         self._adopt(recovered, await self._append(recovered))
 
     async def run(self, *, retire: Callable[[], None]) -> None:
@@ -164,49 +169,54 @@ class Session:
                 committed = await self._append(taken)
             except DuplicateClientIdError as exc:
                 # An older message than we keep at hand: step again, knowing it. Each round learns one more.
-                self._recent.add(exc.entry)
+                self._recall.know(exc.entry)
                 continue
             except UnavailableError as exc:
-                for command in commands:
-                    command.reply.reject(exc)
+                await self._refuse(commands, exc)
                 return
             finally:
                 let_go()
             self._adopt(taken, committed)
-            for effect in taken.effects:
-                if isinstance(effect, AnswerWhenDone) and effect.ack.status == "done":
-                    await answer_from_store(self._around.reads, self.id, effect)
-            commands = () if taken.then is None else (taken.then,)
+            await self._look_up(taken)
+            return
+
+    async def _refuse(self, commands: Sequence[Stepped], error: UnavailableError) -> None:
+        """Refuse what cannot be stored; what needs no storing is answered all the same."""
+        for command in commands:
+            one = self._step_all([command])
+            if one.state is self._state:
+                self._adopt(one, None)
+                await self._look_up(one)
+            else:
+                command.reply.reject(error)
+
+    async def _look_up(self, taken: Step) -> None:
+        """Give the answers that only the store knows."""
+        refused: list[RefuseUnlessKnown] = []
+        for effect in taken.effects:
+            if isinstance(effect, AnswerWhenDone) and effect.ack.status == "done":
+                await answer_from_store(self._around.reads, self.id, effect)
+            elif isinstance(effect, RefuseUnlessKnown):
+                refused.append(effect)
+        if refused:
+            for known in await find_known(self._around.reads, self.id, refused):
+                self._recall.know(known)
+            await self._store([e.command for e in refused if self._recall.sent(e.command.client_id)])
 
     def _step_all(self, commands: Sequence[Stepped]) -> Step:
-        taken = Step(self._state)
-        fresh: dict[str, Entry] = {}
-        at = self._around.wall()
-        for command in commands:
-            known = None
-            if isinstance(command, Send):
-                known = fresh.get(command.client_id) or self._recent.get(command.client_id)
-            try:
-                one = step(taken.state, command, known, self._turn.said, at, self._around.rules)
-            except GreenroomError as exc:
-                one = Step(taken.state, (), (Refuse(command.reply, exc),))
-            for entry in one.entries:
-                if entry.client_id is not None:
-                    fresh[entry.client_id] = entry
-            taken = taken.and_then(one)
-        return taken
+        at, rules = self._around.wall(), self._around.rules
+        return step_all(self._state, commands, self._recall.sent, self._turn.said, at, rules)
 
     async def _append(self, taken: Step) -> Committed | None:
         """Make a step durable; None if it changes nothing that is stored."""
         before, after = self._state.facts, taken.state.facts
         ending = taken.ending
         if ending is not None:
-            messages = self._context.with_last(taken.entries)
+            messages = self._recall.context.with_last(taken.entries)
             ending = msgspec.structs.replace(ending, messages=messages)
         if taken.removes and before is not None:
-            return await self._around.writer.append(
-                Append(before, before.head_seq, ending=ending, removes=True)
-            )
+            removal = Append(before, before.head_seq, taken.entries, ending, removes=True)
+            return await self._around.writer.append(removal)
         if after is None or after is before:
             return None
         base = before.head_seq if before else 0
@@ -222,23 +232,22 @@ class Session:
             for entry in committed.entries:
                 self._remember(entry)
         elif taken.removes:
-            self._recent.clear()
-            self._context.clear()
+            self._recall.clear()
         self._answer(taken)
         if taken.ending is not None:
             self._around.ends.added()
         self._news.changed(before, self._state, committed.entries if committed else (), taken.ending)
         for effect in taken.effects:
             if isinstance(effect, Begin) and effect.mark == self._state.turn:
-                self._turn.begin(effect, self._state, self._context)
+                self._turn.begin(effect, self._state, self._recall.context)
 
     def _answer(self, taken: Step) -> None:
         for effect in taken.effects:
             match effect:
                 case Answer(reply, value):
                     reply.resolve(value)
-                case AnswerFacts(reply, value):
-                    reply.resolve(value(self._facts))
+                case AnswerFacts(reply, value) if self._state.facts is not None:
+                    reply.resolve(value(self._state.facts))
                 case AnswerWhenTold(reply, value) if taken.ending is not None:
                     self._around.ends.answer_when_told(taken.ending.end_id, reply, value)
                 case Refuse(reply, error):
@@ -251,12 +260,6 @@ class Session:
                     self._waiters.add(effect)
                 case _:
                     pass  # a turn to begin, or an answer to be looked up: both come after the events
-
-    @property
-    def _facts(self) -> SessionFacts:
-        facts = self._state.facts
-        assert facts is not None  # noqa: S101 - for the type checker: who is answered with facts has some
-        return facts
 
     async def _attach(self, command: Attach) -> None:
         opened: ReplySlot[SessionFacts] = ReplySlot()
@@ -280,14 +283,8 @@ class Session:
         self._news.tell(self._state.facts, live)
 
     def _remember(self, entry: Entry) -> None:
-        self._recent.add(entry)
-        self._context.add(entry)
-        body = entry.body
-        if isinstance(body, QueueRemoved):
-            self._context.remove(body.seqs)
-        elif isinstance(body, SessionEnded) and body.next_epoch is not None:
-            self._context.clear()
-        elif isinstance(body, TurnFinished):
+        self._recall.add(entry)
+        if isinstance(entry.body, TurnFinished):
             self._turn.empty()
 
     def _give_up(self) -> None:

@@ -40,16 +40,16 @@ def run_command(  # noqa: PLR0913, PLR0917 - all that its fate depends on
 ) -> Step:
     """Do what a command says, and store that it was given: in one commit, so that a repeat does nothing."""
     so_far = Step(created(state, at, rules))
-    did = Stopped((), ())
-    is_archived = name == "archive" and facts_of(so_far.state).state is SessionState.ARCHIVED
+    did, before = Stopped((), ()), facts_of(so_far.state)
+    is_archived = name == "archive" and before.state is SessionState.ARCHIVED
     if name == "stop" or (name in _ENDS and not is_archived):
-        so_far, did = stopped(so_far.state, said, at)
+        so_far, did, before = stopped(so_far.state, said, at)
     body = CommandRan(name, _UNSUPPORTED.get(name))
     state, entry = appended(so_far.state, body, at, client_id=command.client_id)
     so_far = so_far.and_then(Step(state, (entry,)))
     epoch = f"{entry.epoch}-{facts_of(state).tag}"
     if name in _ENDS and not is_archived:
-        so_far = conclude(so_far, END_REASONS[_ENDS[name]], at, rules)
+        so_far = conclude(so_far, before, END_REASONS[_ENDS[name]], at, rules)
 
     def ack(facts: SessionFacts) -> Ack:
         outcome = _outcome(name, body.error, facts, did)

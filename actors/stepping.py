@@ -1,5 +1,6 @@
 """The rules of a conversation as one pure function: state + command → state + entries + effects."""
 
+from collections.abc import Callable, Sequence
 from typing import assert_never
 
 from ..persistence.records import Entry
@@ -18,11 +19,45 @@ from .commands import (
     Update,
 )
 from .conversation import Conversation, Rules, Step, created
-from .effects import Answer, AnswerFacts
+from .effects import Answer, AnswerFacts, Refuse
 from .ending import age, end, set_state
+from .errors import GreenroomError
 from .sending import record, send
 from .turning import cancel, end_turn, remove_queued
 from .updating import update
+
+
+def step_all(  # noqa: PLR0913, PLR0917 - what `step` depends on
+    state: Conversation,
+    commands: Sequence[Stepped],
+    sent: Callable[[str], Entry | None],
+    said: str,
+    at: int,
+    rules: Rules,
+) -> Step:
+    """Decide what several commands lead to, one after the other; what is refused changes nothing.
+
+    Args:
+        state: The conversation as it is.
+        commands: What is asked.
+        sent: Finds the entry stored under a client id, as far as the caller knows.
+        said: All that the running turn has said so far.
+        at: The present time, microseconds since the Unix epoch.
+        rules: What else the decision depends on.
+    """
+    taken = Step(state)
+    fresh: dict[str, Entry] = {}
+    for command in commands:
+        known = None
+        if isinstance(command, Send):
+            known = fresh.get(command.client_id) or sent(command.client_id)
+        try:
+            one = step(taken.state, command, known, said, at, rules)
+        except GreenroomError as exc:
+            one = Step(taken.state, (), (Refuse(command.reply, exc),))
+        fresh.update({entry.client_id: entry for entry in one.entries if entry.client_id is not None})
+        taken = taken.and_then(one)
+    return taken
 
 
 def step(  # noqa: C901, PLR0911, PLR0913, PLR0917 - one line for each kind of command

@@ -69,13 +69,11 @@ class TurnSlot:
         self._tell(TurnStarted(turn_id, effect.mark.message_seqs))
         self._host.start(self._turn, self._mailbox)
 
-    def stop(self, turn_id: str | None) -> str | None:
-        """Tell the turn to stop, if it is the one that is meant; its id if it was told."""
+    def stop(self, turn_id: str | None) -> None:
+        """Tell the turn to stop, if it is the one that is meant."""
         turn = self._turn
-        if turn is None or turn.is_closed or turn_id not in (None, turn.turn_id):
-            return None
-        self._host.cancel(turn)
-        return turn.turn_id
+        if turn is not None and not turn.is_closed and turn_id in (None, turn.turn_id):
+            self._host.cancel(turn)
 
     def hold(self, now: TurnMark | None, then: TurnMark | None) -> Callable[[], None]:
         """Make a turn that a step cuts off wait: it may say no more than what is being stored.

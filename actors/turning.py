@@ -2,7 +2,16 @@
 
 import msgspec
 
-from ..persistence.records import Entry, Message, QueueRemoved, StopReason, TurnError, TurnFinished, TurnMark
+from ..persistence.records import (
+    Entry,
+    Message,
+    QueueRemoved,
+    SessionFacts,
+    StopReason,
+    TurnError,
+    TurnFinished,
+    TurnMark,
+)
 from .commands import Cancel, EndTurn, RemoveQueued, Stopped
 from .conversation import Conversation, Rules, Step, appended, begin_next, facts_of, with_facts, with_pending
 from .effects import Answer, Dropped, Finished
@@ -26,9 +35,9 @@ def end_turn(state: Conversation, command: EndTurn, at: int, rules: Rules) -> St
 def recover(state: Conversation, at: int, rules: Rules) -> Step:
     """Finish the turn that a crash cut off, once, and begin what waits."""
     mark = state.turn
-    if mark is None:
+    if mark is None or not rules.answers:  # who does not answer has no say in whether it is run again
         return begin_next(Step(state), at, rules)
-    retry = rules.answers and rules.on_interrupt == "retry" and mark.attempt < MAX_ATTEMPTS
+    retry = rules.on_interrupt == "retry" and mark.attempt < MAX_ATTEMPTS
     error = None
     if rules.on_interrupt == "retry" and mark.attempt >= MAX_ATTEMPTS:
         error = TurnError("set_aside", f"expected the turn to end, met {mark.attempt} crashes")
@@ -40,10 +49,8 @@ def cancel(state: Conversation, command: Cancel, said: str, at: int, rules: Rule
     """Cut the running turn off, if it is the one that is meant, and begin the next."""
     facts_of(state)
     mark = state.turn
-    # The turn that was told to stop may have ended meanwhile, and the next one is not the one that was meant.
-    meant = command.stopped or command.turn_id or (mark and mark.turn_id)
-    if mark is None or mark.turn_id != meant:
-        return Step(state, (), (Answer(command.reply, (command.stopped,) if command.stopped else ()),))
+    if mark is None or command.turn_id not in (None, mark.turn_id):
+        return Step(state, (), (Answer(command.reply, ()),))
     cut = _finished(state, mark, said, "cancelled", at)
     return begin_next(cut.with_effect(Answer(command.reply, (mark.turn_id,))), at, rules)
 
@@ -55,12 +62,17 @@ def remove_queued(state: Conversation, command: RemoveQueued, at: int) -> Step:
     return removed.with_effect(Answer(command.reply, messages))
 
 
-def stopped(state: Conversation, said: str, at: int) -> tuple[Step, Stopped]:
-    """Cut the running turn off and empty the queue."""
+def stopped(state: Conversation, said: str, at: int) -> tuple[Step, Stopped, SessionFacts]:
+    """Cut the running turn off and empty the queue.
+
+    Returns:
+        The step, what it did, and the row in between, before anything is taken out of the conversation.
+    """
     mark = state.turn
     cut = Step(state) if mark is None else _finished(state, mark, said, "cancelled", at)
     emptied, messages = _taken_out(cut.state, at)
-    return cut.and_then(emptied), Stopped(() if mark is None else (mark.turn_id,), messages)
+    did = Stopped(() if mark is None else (mark.turn_id,), messages)
+    return cut.and_then(emptied), did, facts_of(cut.state)
 
 
 def _finished(  # noqa: PLR0913 - what is to be known of an end

@@ -1,5 +1,6 @@
 """Senders that wait for the end of the turn which answers their message."""
 
+from collections.abc import Sequence
 from itertools import chain
 
 import msgspec
@@ -8,7 +9,7 @@ from ..persistence.ids import SessionID
 from ..persistence.records import Entry, QueueRemoved, TurnFinished
 from .commands import Ack
 from .conversation import content
-from .effects import AnswerWhenDone
+from .effects import AnswerWhenDone, RefuseUnlessKnown
 from .errors import DamagedError, UnavailableError
 from .reads import Reads
 from .reply import Reply
@@ -73,3 +74,19 @@ async def answer_from_store(reads: Reads, session: SessionID, effect: AnswerWhen
         return
     entry, messages = found
     effect.reply.resolve(settled(effect.ack, entry, "".join(map(content, messages))))
+
+
+async def find_known(
+    reads: Reads, session: SessionID, refused: Sequence[RefuseUnlessKnown]
+) -> Sequence[Entry]:
+    """The stored entries of messages that would be refused; those that have none are refused."""
+    ids = list(dict.fromkeys(effect.command.client_id for effect in refused))
+    try:
+        found = await reads(reads.store.sent, session, ids)
+    except (DamagedError, UnavailableError):
+        found = ()  # nobody can say: the refusal, which invites a repeat, is true in any case
+    known = {entry.client_id for entry in found}
+    for effect in refused:
+        if effect.command.client_id not in known:
+            effect.command.reply.reject(effect.error)
+    return found

@@ -219,7 +219,8 @@ class Writer:
     def _counted(self, append: Append) -> Append:
         """The append with each message's tokens, counted once and here: off the event loop.
 
-        They join the sum of the epoch they belong to: of the new row, and of the row that an end keeps.
+        They join the sum of the epoch they belong to: of the new row, and of the row that an end keeps. Those
+        of a session that is removed are counted for the end alone, and not stored.
         """
         if not append.entries:
             return append
@@ -232,6 +233,8 @@ class Writer:
         ending = append.ending
         if ending is not None:
             ending = msgspec.structs.replace(ending, facts=_with_tokens(ending.facts, entries))
+        if append.removes:
+            return msgspec.structs.replace(append, entries=(), ending=ending)
         facts = _with_tokens(append.facts, entries)
         return msgspec.structs.replace(append, facts=facts, entries=entries, ending=ending)
 

@@ -151,6 +151,12 @@ def read_by_client_id(connection: sqlite3.Connection, facts: SessionFacts, clien
     return None if row is None else read_span(connection, facts, row[0], row[0])[0]
 
 
+def read_sent(connection: sqlite3.Connection, facts: SessionFacts, client_ids: Iterable[str]) -> list[Entry]:
+    """Read the entries of a stored session that carry any of these client ids."""
+    found = (read_by_client_id(connection, facts, client_id) for client_id in client_ids)
+    return [entry for entry in found if entry is not None]
+
+
 def _turn_messages(connection: sqlite3.Connection, facts: SessionFacts, finished: Entry) -> list[Entry]:
     body = finished.body
     if finished.turn_id is None or not isinstance(body, TurnFinished):

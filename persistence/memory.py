@@ -174,6 +174,13 @@ class InMemorySessionStore:
                 return None
             return used, spoken_in(stored, used)
 
+    def sent(self, session: SessionID, client_ids: Sequence[str]) -> Sequence[Entry]:
+        """See `SessionStore.sent`."""
+        with self._lock:
+            stored = self._get(session)
+            known = {} if stored is None else stored.by_client_id
+            return [known[client_id] for client_id in client_ids if client_id in known]
+
     def epochs(self, session: SessionID, limit: int) -> Sequence[int]:
         """See `SessionStore.epochs`."""
         with self._lock:

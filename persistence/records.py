@@ -165,8 +165,8 @@ class Ending(msgspec.Struct, frozen=True):
         session: Whose conversation ended.
         reason: Why.
         at: When.
-        facts: The row as it was before the end.
-        messages: The live context as it was, oldest first.
+        facts: The row as it was before the end; ``pending`` names the messages that nobody answers any more.
+        messages: The live context as it was, oldest first, those messages included.
     """
 
     end_id: str

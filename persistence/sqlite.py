@@ -153,6 +153,10 @@ class SQLiteSessionStore:
         """See `SessionStore.outcome`."""
         return self._of(session, None, lambda c, facts: journal.read_outcome(c, facts, seq))
 
+    def sent(self, session: SessionID, client_ids: Sequence[str]) -> Sequence[Entry]:
+        """See `SessionStore.sent`."""
+        return self._of(session, (), lambda c, facts: journal.read_sent(c, facts, client_ids))
+
     def epochs(self, session: SessionID, limit: int) -> Sequence[int]:
         """See `SessionStore.epochs`."""
         return self._of(session, (), lambda c, facts: journal.read_epochs(c, facts, limit))

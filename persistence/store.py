@@ -120,6 +120,10 @@ class SessionStore(Protocol):
         """
         ...
 
+    def sent(self, session: SessionID, client_ids: Sequence[str]) -> Sequence[Entry]:
+        """The entries that were stored under these client ids, in their order; none for an unknown one."""
+        ...
+
     def epochs(self, session: SessionID, limit: int) -> Sequence[int]:
         """The newest ``limit`` epoch numbers that hold entries, newest first."""
         ...

@@ -57,7 +57,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         mailbox: Commands waiting for one session.
         pending: Stored messages of one session waiting for a turn.
         live_sessions: Sessions in memory at once.
-        max_tokens: Tokens of a session's context; the default of former days, 8000, stands for the present one.
+        max_tokens: Tokens of a session's context; 8000, a default of former days, stands for the present.
     """
 
     handshake: Seconds = 5.0

@@ -51,19 +51,26 @@ class Core:
     _around: Surroundings
     clocks: trio.CancelScope
     _patience: trio.CancelScope
+    _stopping: trio.Event
     _stopped: trio.Event
-    _stopping: bool = False
 
     async def stop(self) -> None:
         """End all work: refuse commands, let turns end until the drain deadline, cut off and name the rest.
 
-        What a cut-off turn has said is stored, and hooks that run may end. Idempotent: a second call waits
-        for the first.
+        What a cut-off turn has said is stored, and hooks that run may end. Idempotent: every call waits for
+        the same end, and goes on towards it if its caller is cancelled.
         """
-        if self._stopping:
-            await self._stopped.wait()
-            return
-        self._stopping = True
+        self._stopping.set()
+        await self._stopped.wait()
+
+    async def run_stop(self) -> None:
+        """Wait for `stop`, and do it: a task of its own, so that no cancellation leaves it half done."""
+        with trio.CancelScope(shield=True):
+            await self._stopping.wait()
+            await self._stop()
+            self._stopped.set()
+
+    async def _stop(self) -> None:
         turns = self._around.turns
         self.clocks.cancel(reason="the runtime stops")
         self._around.rules = replace(self._around.rules, is_draining=True)
@@ -77,7 +84,6 @@ class Core:
             await turns.wait_until_idle()
         turns.report_running()
         await self._settle_ends()
-        self._stopped.set()
 
     def hurry(self) -> None:
         """Give running turns no more time."""

@@ -16,6 +16,8 @@ from .observability import log_report
 from .opening import clock_settings, open_store
 from .wiring import open_core
 
+REGISTRATION = 10.0  # seconds for a host to register its first hook, before ends are told to nobody
+
 
 @asynccontextmanager
 async def open_manager(
@@ -33,6 +35,8 @@ async def open_manager(
         store: Where sessions are kept; closed at the end.
         agent: Who answers, instead of the one that the configuration names.
         hooks: Told of every end of a conversation, also of those that a former process had no time to tell.
+            If there are none, ends are kept for the first that `SessionManager.register_hook` names, for
+            `REGISTRATION` seconds.
         report: Told of crashes and refusals.
 
     Raises:
@@ -55,6 +59,7 @@ async def open_manager(
             clocks=clock_settings(config.cleanup),
             hooks=managed,
             commands=config.commands,
+            registration=REGISTRATION,
         ) as core:
             manager = SessionManager(core, config.isolation)
             after_stop.callback(manager.detach_all)

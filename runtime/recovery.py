@@ -1,10 +1,15 @@
 """Starts the sessions that a former process left with work to do; others wait for their first command."""
 
+from collections.abc import Sequence
+
 import trio
 
+from ..actors.clocks import EVER
 from ..actors.errors import DamagedError, UnavailableError
 from ..actors.reads import Reads
 from ..actors.router import Router
+from ..persistence.ids import SessionID
+from ..persistence.records import SessionFacts, SessionState
 
 PAGE = 100  # sessions with unfinished work read at a time
 PAUSE = 0.1  # seconds before trying again to start a session for which there was no room
@@ -30,11 +35,32 @@ class Recovery:
                 continue
             for row in rows:
                 key = row.key
-                while not self._router.wake(row.id):  # noqa: ASYNC110 - room appears when any session rests
-                    await trio.sleep(PAUSE)
+                await self._wake(row.id)
                 self._started += 1
             is_over = not rows
+        await self._wake_compacting()
         self._done.set()
+
+    async def _wake_compacting(self) -> None:
+        """Start those whose compaction a former process began: as they start they are active again."""
+        woken: set[SessionID] = set()
+        while rows := await self._compacting(len(woken)):
+            fresh = [row.id for row in rows if row.id not in woken]
+            if not fresh:
+                return
+            for session in fresh:
+                woken.add(session)
+                await self._wake(session)
+
+    async def _compacting(self, before: int) -> Sequence[SessionFacts]:
+        try:
+            return await self._reads(self._reads.store.due, SessionState.COMPACTING, EVER, before + PAGE)
+        except (UnavailableError, DamagedError):
+            return ()  # the first command starts it, as it would any other
+
+    async def _wake(self, session: SessionID) -> None:
+        while not self._router.wake(session):  # noqa: ASYNC110 - room appears when any session rests
+            await trio.sleep(PAUSE)
 
     async def wait(self) -> int:
         """Wait for the end of the pass; how many sessions it started."""

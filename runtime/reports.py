@@ -8,3 +8,10 @@ class ConnectionFailed(msgspec.Struct, frozen=True):
 
     error: str
     where: str
+
+
+class AnswerFailed(msgspec.Struct, frozen=True):
+    """A request was carried out, but its answer could not be made; the client was told of a fault of ours."""
+
+    error: str
+    where: str

@@ -69,8 +69,9 @@ def export_sessions(
 def import_sessions(file: Source, /, *, db: str | None = None) -> None:
     """Store the sessions of an export in a database, all or none.
 
-    The database is created if missing. Exit code 65 if a line is wrong or a session is stored already, 75 if
-    a server runs on the database. Clients that knew the sessions load them afresh.
+    The database is created if missing, and removed again if the import fails. Exit code 65 if a line
+    is wrong or a session is stored already, 75 if a server runs on the database. Clients that knew the
+    sessions load them afresh.
 
     Args:
         file: What export wrote; - for standard input.
@@ -82,11 +83,27 @@ def import_sessions(file: Source, /, *, db: str | None = None) -> None:
     if config.db == MEMORY:
         raise UsageError(f"--db: expected a file, met {MEMORY}, which keeps nothing")
     with _opened(file) as source:
-        store = SQLiteSessionStore(config.db, max_tokens=config.limits.max_tokens)
-        with closing(store):
-            longest = _longest_line(config.limits)
-            stored = import_lines(store, lines_of_file(source, longest), longest)
+        is_new = not Path(config.db).exists()
+        longest = _longest_line(config.limits)
+        with closing(SQLiteSessionStore(config.db, max_tokens=config.limits.max_tokens)) as store:
+            try:
+                stored = import_lines(store, lines_of_file(source, longest), longest)
+            except BaseException:
+                if is_new:
+                    _take_back(store)
+                raise
     print(f"imported {counted(len(stored))}")  # noqa: T201
+
+
+def _take_back(store: SQLiteSessionStore) -> None:
+    """Remove a database that was made for an import which failed.
+
+    The store is still open, so no other process can open it for writing; but one may have made it after it
+    was found missing, and put something there. The log goes first: found alone, it would be somebody's.
+    """
+    if store.stats().total_sessions == 0 and not store.endings(0, 1):
+        for end in ("-wal", "-shm", ""):
+            Path(f"{store.path}{end}").unlink(missing_ok=True)
 
 
 def _longest_line(limits: Limits) -> int:

@@ -14,6 +14,7 @@ from msgspec import Meta
 from ..persistence.bodies import Body
 from ..persistence.ids import SessionID
 from ..persistence.records import Entry, SessionFacts, SessionState, TurnMark
+from .checking import MAX_CLIENT_ID
 from .info import utc
 
 FORMAT: Final = 1
@@ -27,8 +28,14 @@ DIGEST_BYTES: Final = 16
 
 StateName = Literal["active", "idle", "compacting", "suspended", "archived"]
 
-_Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]  # what SQLite can hold
-_Seq = Annotated[int, Meta(ge=1, le=2**63 - 1)]
+_LARGEST = (
+    2**53 - 1
+)  # exact in every JSON reader (RFC 8259, section 6), and what SQLite holds counts on from it
+_Count = Annotated[int, Meta(ge=0, le=_LARGEST)]
+_Seq = Annotated[int, Meta(ge=1, le=_LARGEST)]
+_Tokens = Annotated[int, Meta(ge=0, le=2**31 - 1)]  # so few that no sum of them passes what SQLite holds
+_ClientId = Annotated[str, Meta(min_length=1, max_length=MAX_CLIENT_ID)]
+_TurnId = Annotated[str, Meta(min_length=1, max_length=64)]  # as on the wire
 _Time = Annotated[datetime, Meta(tz=True)]
 _Hash = Annotated[str, Meta(pattern=r"\A([0-9a-f]{2})*\Z")]
 
@@ -41,6 +48,14 @@ class HeaderLine(msgspec.Struct, frozen=True, tag="greenroom", tag_field="line")
     format: int
 
 
+class TurnLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A turn that was begun and not yet finished."""
+
+    turn_id: _TurnId
+    attempt: _Seq
+    message_seqs: Annotated[tuple[_Seq, ...], Meta(min_length=1)]
+
+
 class SessionLine(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="session", tag_field="line"
 ):
@@ -49,6 +64,8 @@ class SessionLine(
     Attributes:
         tag: Of the epochs that its clients saw, for people; an import draws another.
         chain: Hash over the journal, hexadecimal; empty if whoever wrote the file could not tell.
+        message_count: Messages in the live context, for people; an import counts them anew.
+        token_count: Their tokens, for people too.
     """
 
     id: str
@@ -62,11 +79,11 @@ class SessionLine(
     system_prompt: str = ""
     tags: tuple[str, ...] = ()
     custom_data: dict[str, str] = {}
-    message_count: _Count
-    token_count: _Count
+    message_count: _Count = 0
+    token_count: _Count = 0
     compaction_count: _Count = 0
     pending: tuple[_Seq, ...] = ()
-    turn: TurnMark | None = None
+    turn: TurnLine | None = None
     created_at: _Time
     updated_at: _Time
     last_active_at: _Time
@@ -88,8 +105,8 @@ class EntryLine(
     seq: _Seq
     epoch: _Seq
     at: _Time
-    tokens: _Count = 0
-    client_id: str | None = None
+    tokens: _Tokens = 0
+    client_id: _ClientId | None = None
     turn_id: str | None = None
     body: Body
 
@@ -118,6 +135,7 @@ Line = SessionLine | EntryLine | WithdrawnLine | EndLine
 
 def session_line(facts: SessionFacts) -> SessionLine:
     """What an export says of a stored row."""
+    turn = facts.turn
     return SessionLine(
         id=str(facts.id),
         state=cast("StateName", str(facts.state)),
@@ -134,7 +152,7 @@ def session_line(facts: SessionFacts) -> SessionLine:
         token_count=facts.token_count,
         compaction_count=facts.compaction_count,
         pending=facts.pending,
-        turn=facts.turn,
+        turn=None if turn is None else TurnLine(turn.turn_id, turn.attempt, turn.message_seqs),
         created_at=utc(facts.created_at),
         updated_at=utc(facts.updated_at),
         last_active_at=utc(facts.last_active_at),
@@ -147,8 +165,9 @@ def facts_of_line(line: SessionLine, tag: str) -> SessionFacts:
     """The row that a session line stands for, under a tag of its own.
 
     Raises:
-        ValueError: The id is not a session's.
+        ValueError: The id is not a session's, or a time is none that `utc` can show.
     """
+    turn = line.turn
     return SessionFacts(
         id=SessionID.parse(line.id),
         state=SessionState[line.state.upper()],
@@ -165,12 +184,12 @@ def facts_of_line(line: SessionLine, tag: str) -> SessionFacts:
         token_count=line.token_count,
         compaction_count=line.compaction_count,
         pending=line.pending,
-        turn=line.turn,
-        created_at=microseconds(line.created_at),
-        updated_at=microseconds(line.updated_at),
-        last_active_at=microseconds(line.last_active_at),
-        compacted_at=None if line.compacted_at is None else microseconds(line.compacted_at),
-        archived_at=None if line.archived_at is None else microseconds(line.archived_at),
+        turn=None if turn is None else TurnMark(turn.turn_id, turn.attempt, turn.message_seqs),
+        created_at=_stored_time("created_at", line.created_at),
+        updated_at=_stored_time("updated_at", line.updated_at),
+        last_active_at=_stored_time("last_active_at", line.last_active_at),
+        compacted_at=None if line.compacted_at is None else _stored_time("compacted_at", line.compacted_at),
+        archived_at=None if line.archived_at is None else _stored_time("archived_at", line.archived_at),
     )
 
 
@@ -188,11 +207,27 @@ def entry_line(entry: Entry) -> EntryLine:
 
 
 def entry_of_line(line: EntryLine) -> Entry:
-    """The entry that a line stands for."""
-    at = microseconds(line.at)
+    """The entry that a line stands for.
+
+    Raises:
+        ValueError: Its time is none that `utc` can show.
+    """
+    at = _stored_time("at", line.at)
     return Entry(line.seq, line.epoch, at, line.body, line.tokens, line.client_id, line.turn_id)
 
 
 def microseconds(at: datetime) -> int:
     """A time as it is stored; exact, the reverse of `utc`."""
     return (at - _EPOCH) // timedelta(microseconds=1)
+
+
+def _stored_time(field: str, at: datetime) -> int:
+    """A time as it is stored, if it can be shown again: its zone may lie beyond the years that UTC has."""
+    stored = microseconds(at)
+    try:
+        utc(stored)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(
+            f"{field}: expected a time in the years 1 to 9999 of UTC, met {at.isoformat()}"
+        ) from error
+    return stored

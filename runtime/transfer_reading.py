@@ -1,6 +1,7 @@
 """Reading an export line by line, believing nothing: every error names its line."""
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+import sys
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from hashlib import blake2b
@@ -8,7 +9,8 @@ from typing import BinaryIO
 
 import msgspec
 
-from ..persistence.records import Entry, Message, SessionFacts, SessionImport
+from ..persistence.journal import live_context
+from ..persistence.records import Entry, Message, QueueRemoved, SessionFacts, SessionImport, TurnFinished
 from .terminal import one_line
 from .transfer_lines import (
     DIGEST_BYTES,
@@ -83,7 +85,7 @@ class ImportReader:
             with self._naming(number):
                 entries.require_pending()
             self.session_line = number
-            yield SessionImport(facts, entries.so_far)
+            yield entries.session()
             line = following
         with self._naming(self._number):
             self._end(line)
@@ -160,9 +162,14 @@ class _Entries:
         self._entries: list[Entry] = []
         self._client_ids: set[str] = set()
 
-    @property
-    def so_far(self) -> tuple[Entry, ...]:
-        return tuple(self._entries)
+    def session(self) -> SessionImport:
+        """The whole session, with the counts that its entries make: wrong ones would be told on and on."""
+        spoken = (entry for entry in reversed(self._entries) if entry.epoch == self._facts.epoch)
+        context = live_context(spoken, sys.maxsize)
+        facts = msgspec.structs.replace(
+            self._facts, message_count=len(context), token_count=sum(entry.tokens for entry in context)
+        )
+        return SessionImport(facts, tuple(self._entries))
 
     def add(self, line: EntryLine) -> None:
         entry = entry_of_line(line)
@@ -195,12 +202,25 @@ class _Entries:
         pending, turn = self._facts.pending, self._facts.turn
         if list(pending) != sorted(set(pending)):
             raise ValueError("pending: expected rising seqs, met others")
+        used = {seq for entry in self._entries for seq in _used_up(entry)}
         for seq in pending:
-            body = self._entries[seq - 1].body if seq <= len(self._entries) else None
-            if not isinstance(body, Message) or body.role != "user":
+            entry = self._entries[seq - 1] if seq <= len(self._entries) else None
+            if entry is None or not isinstance(entry.body, Message) or entry.body.role != "user":
                 raise ValueError(f"pending: expected seqs of user messages, met {seq}")
+            if entry.epoch != self._facts.epoch:
+                raise ValueError(f"pending: expected messages of epoch {self._facts.epoch}, met {seq}")
+            if seq in used:
+                raise ValueError(f"pending: expected messages that nothing has used up, met {seq}")
         if turn is not None and not set(turn.message_seqs) <= set(pending):
             raise ValueError(f"turn: expected pending messages, met {list(turn.message_seqs)}")
+
+
+def _used_up(entry: Entry) -> Sequence[int]:
+    """The messages that wait no longer since this entry."""
+    body = entry.body
+    if isinstance(body, TurnFinished) and not body.will_retry:
+        return body.message_seqs
+    return body.seqs if isinstance(body, QueueRemoved) else ()
 
 
 def _require_no_nul(what: str, *texts: str) -> None:

@@ -43,6 +43,8 @@ async def open_core(  # noqa: PLR0913 - what a runtime is made of
     clocks: ClockSettings | None = None,
     hooks: HookManager | None = None,
     commands: bool = True,
+    registration: float = 0.0,
+    recovers: bool = True,
     wall: Callable[[], int] = now,
 ) -> AsyncGenerator[Core]:
     """Run a runtime on a store, which it closes at the end.
@@ -55,6 +57,8 @@ async def open_core(  # noqa: PLR0913 - what a runtime is made of
         clocks: What silence leads to; to nothing if not given.
         hooks: Who is told of the ends of conversations.
         commands: Whether messages such as ``/new`` are commands.
+        registration: Seconds that ends wait for the first hook, if none is given; see `Ends`.
+        recovers: Whether sessions that a former process left with work to do are started.
         wall: The present time, in microseconds since the Unix epoch.
 
     Raises:
@@ -70,7 +74,7 @@ async def open_core(  # noqa: PLR0913 - what a runtime is made of
                 around = Surroundings(
                     writer=writer,
                     reads=(reads := Reads(store)),
-                    ends=(ends := Ends(reads, writer, hooks, report)),
+                    ends=(ends := Ends(reads, writer, hooks, report, registration)),
                     topics=Topics(),
                     rules=_rules(agent, limits, commands=commands),
                     turns=TurnHost(turns, agent, limits.turn, limits.stop_grace, report),
@@ -80,8 +84,10 @@ async def open_core(  # noqa: PLR0913 - what a runtime is made of
                     wall=wall,
                 )
                 core = _wire(around, sessions, agent, limits, tokens, hooks)
+                sessions.start_soon(core.run_stop)
                 sessions.start_soon(ends.run)
-                sessions.start_soon(core.recovery.run)
+                if recovers:
+                    sessions.start_soon(core.recovery.run)
                 if clocks is not None:
                     sessions.start_soon(_run_clocks, core, clocks, wall, report)
                 try:
@@ -135,6 +141,7 @@ def _wire(  # noqa: PLR0913, PLR0917 - called once, right above
         _around=around,
         clocks=trio.CancelScope(),
         _patience=trio.CancelScope(),
+        _stopping=trio.Event(),
         _stopped=trio.Event(),
     )
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from greenroom.actors.commands import Ack, EndTurn, Send
 from greenroom.actors.conversation import Conversation, Rules, Step
-from greenroom.actors.effects import Answer, AnswerWhenDone, Begin, Refuse
+from greenroom.actors.effects import Answer, AnswerWhenDone, Begin, Refuse, RefuseUnlessKnown
 from greenroom.actors.reply import ReplySlot
 from greenroom.actors.stepping import step
 from greenroom.actors.turning import recover
@@ -67,7 +67,7 @@ def ack_of(taken: Step) -> Ack:
 
 def refusal_of(taken: Step) -> Exception:
     (effect,) = taken.effects
-    assert isinstance(effect, Refuse)
+    assert isinstance(effect, Refuse | RefuseUnlessKnown)
     assert taken.entries == ()
     return effect.error
 

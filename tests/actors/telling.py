@@ -18,6 +18,8 @@ from greenroom.persistence.records import Append, Ending, EndReason, Message, Se
 from tests.actors.faults import Around
 from tests.actors.hand import Reports
 
+REGISTRATION = 10.0  # seconds that ends wait for a hook where a test lets them wait
+
 
 class Hears:
     """Keeps the ends it is told of; if it is held, it hears on and on until the gate is set."""
@@ -91,14 +93,16 @@ class Refuses(Around):
 class Desk:
     """What a test works with: a writer, a runtime's ends, the hooks, what was reported."""
 
-    def __init__(self, store: SessionStore, hooks: Sequence[SessionHook]) -> None:
+    def __init__(
+        self, store: SessionStore, hooks: Sequence[SessionHook], registration: float = REGISTRATION
+    ) -> None:
         self.store = store
         self.reports = Reports()
         self.writer = Writer(store, len, self.reports)
         self.hooks = HookManager(self.reports)
         for hook in hooks:
             self.hooks.register(hook)
-        self.ends = Ends(Reads(store), self.writer, self.hooks, self.reports)
+        self.ends = Ends(Reads(store), self.writer, self.hooks, self.reports, registration)
 
     async def commit(self, session: SessionID, end_id: str) -> Ending:
         append = ended(self.store, session, end_id)
@@ -140,9 +144,11 @@ def left(store: SessionStore) -> list[str]:
 
 
 @asynccontextmanager
-async def telling(store: SessionStore, *hooks: SessionHook) -> AsyncGenerator[Desk]:
+async def telling(
+    store: SessionStore, *hooks: SessionHook, registration: float = REGISTRATION
+) -> AsyncGenerator[Desk]:
     """A runtime as far as its ends go; what is not told when the test is through is cut off."""
-    desk = Desk(store, hooks)
+    desk = Desk(store, hooks, registration)
     async with trio.open_nursery() as nursery:
         await nursery.start(desk.writer.run)
         async with trio.open_nursery() as inside:

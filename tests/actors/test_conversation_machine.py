@@ -10,10 +10,11 @@ from greenroom.actors.effects import (
     Answer,
     AnswerFacts,
     AnswerWhenDone,
-    AnswerWhenTold,
     Begin,
     Finished,
+    Reaction,
     Refuse,
+    RefuseUnlessKnown,
 )
 from greenroom.actors.errors import BusyError, ConflictError, GreenroomError, IdConflictError
 from greenroom.actors.life import TRANSITIONS, Turning
@@ -89,7 +90,7 @@ class Conversations(RuleBasedStateMachine):
             assert isinstance(answer, Refuse)
             assert isinstance(answer.error, IdConflictError)
         elif known is None and not stores:
-            assert isinstance(answer, Refuse)
+            assert isinstance(answer, RefuseUnlessKnown)
             assert isinstance(answer.error, BusyError)
         else:
             ack = answer.ack if isinstance(answer, AnswerWhenDone) else answer.value
@@ -147,7 +148,7 @@ class Conversations(RuleBasedStateMachine):
         assert len(self.endings) == ends + 1
         ending, after = self.endings[-1], self.state.facts
         assert (ending.reason, ending.facts.epoch) == (EndReason(verb), facts.epoch)
-        assert (ending.facts.turn, ending.facts.pending) == (None, ())
+        assert (ending.facts.turn, len(ending.facts.pending)) == (None, len(before.queue))
         if verb == "delete":
             assert after is None
             return
@@ -286,7 +287,7 @@ class Conversations(RuleBasedStateMachine):
         except GreenroomError as exc:
             taken = Step(self.state, (), (Refuse(command.reply, exc),))
         self.adopt(taken)
-        return taken if taken.then is None else self.take(taken.then)
+        return taken
 
     def adopt(self, taken: Step) -> Step:
         was_running = self.state.turn
@@ -294,9 +295,8 @@ class Conversations(RuleBasedStateMachine):
         if taken.ending is not None:
             self.endings.append(taken.ending)
         if taken.removes:
-            assert taken.entries == ()
             self.journal, self.unanswered, self.entered, self.turn_ids = [], [], [], []
-        for entry in taken.entries:
+        for entry in () if taken.removes else taken.entries:
             self.journal.append(entry)
             body = entry.body
             if entry.client_id is not None and self.rules.answers and isinstance(body, Message):
@@ -326,12 +326,9 @@ class Conversations(RuleBasedStateMachine):
         self.turn_ids.append(mark.turn_id)
 
     @staticmethod
-    def answer_to(
-        reply: Reply[object], taken: Step
-    ) -> Answer | AnswerFacts | AnswerWhenTold | Refuse | AnswerWhenDone:
-        answers = (Answer, AnswerFacts, AnswerWhenTold, Refuse, AnswerWhenDone)
-        (effect,) = [e for e in taken.effects if isinstance(e, answers)]
-        assert effect.reply is reply
+    def answer_to(reply: Reply[object], taken: Step) -> Reaction:
+        (effect,) = [e for e in taken.effects if isinstance(e, Reaction)]
+        assert (effect.command.reply if isinstance(effect, RefuseUnlessKnown) else effect.reply) is reply
         return effect
 
     @invariant()

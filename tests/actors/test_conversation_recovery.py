@@ -76,12 +76,14 @@ def test_recovering_without_a_turn_begins_what_waits_or_does_nothing() -> None:
     assert recover(NEW, AT, rules()) == Step(NEW)
 
 
-def test_a_turn_begun_by_an_agent_that_is_gone_is_finished_and_nothing_begins() -> None:
+def test_a_runtime_that_does_not_answer_uses_no_turn_up_that_another_would_run_again() -> None:
     play = Play(rules(on_interrupt="retry"))
     play.send("a")
     play.send("b")
-    play.rules = rules(answers=False, on_interrupt="retry")
-    taken = play.crash()
-    (finished,) = ends(taken.entries)
-    assert (finished.will_retry, begun(taken)) == (False, None)
-    assert [e.seq for e in taken.state.pending] == [2]
+    play.rules = rules(answers=False)
+    before = play.state
+    assert play.crash() == Step(before)
+    play.rules = rules(on_interrupt="retry")
+    (finished,) = ends(play.crash().entries)
+    assert finished.will_retry
+    assert begun(play.last) is not None

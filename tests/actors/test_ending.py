@@ -139,9 +139,9 @@ async def test_an_end_cuts_the_turn_off_keeps_its_words_and_empties_the_queue(st
         assert bodies[2] == Message("assistant", "half an ans", partial=True)
         assert bodies[3:5] == [TurnFinished((1,), "cancelled"), QueueRemoved((2,))]
         (ending,) = await told(diary, 1)
-        assert contents_of(ending) == ["one", "half an ans"]
-        assert ending.facts.message_count == 2
-        assert ending.facts.token_count == sum(entry.tokens for entry in journal(store, ANN)[::2][:2])
+        assert contents_of(ending) == ["one", "two", "half an ans"]
+        assert (ending.facts.message_count, ending.facts.pending) == (3, (2,))
+        assert ending.facts.token_count == sum(entry.tokens for entry in journal(store, ANN)[:3])
         await trio.testing.wait_all_tasks_blocked()
         assert sorted(map(str, answers)) == ["cancelled", "removed"]
         assert turn.turn.is_closed
@@ -198,8 +198,8 @@ async def test_delete_of_a_talking_session_tells_its_hooks_all_that_was_said(sto
         await send(core, ANN, "b", "two")
         await end(core, ANN, "delete")
         (ending,) = diary.endings
-        assert contents_of(ending) == ["one", "half an ans"]
-        assert ending.facts.message_count == 2
+        assert contents_of(ending) == ["one", "two", "half an ans"]
+        assert (ending.facts.message_count, ending.facts.pending) == (3, (2,))
         assert store.facts(ANN) is None
 
 

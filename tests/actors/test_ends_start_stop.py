@@ -1,18 +1,19 @@
 """Ends outlive the runtime: what is left over is told by the next start, and a stop leaves nobody waiting."""
 
+import math
 from collections.abc import Callable
 
 import pytest
 import trio
 from greenroom.actors.end_outbox import RETRY_AFTER
-from greenroom.actors.ends import PAGE, REGISTRATION
+from greenroom.actors.ends import PAGE
 from greenroom.actors.errors import UnavailableError
 from greenroom.actors.reply import ReplySlot
 from greenroom.persistence import SessionStore
 from trio.testing import wait_all_tasks_blocked
 
 from tests.actors.hand import ANN, BOB, on_mock_time, sid
-from tests.actors.telling import Desk, Hears, Refuses, ended, left, telling
+from tests.actors.telling import REGISTRATION, Desk, Hears, Refuses, ended, left, telling
 
 
 async def test_what_a_crash_left_over_is_told_with_the_same_end_id_to_the_first_hook_that_is_registered(
@@ -52,6 +53,54 @@ async def test_what_a_crash_left_over_is_told_to_nobody_if_no_hook_is_registered
         await desk.settle()
         assert trio.current_time() < start + REGISTRATION + 1
     assert late.ids == ["a2"]
+
+
+@on_mock_time
+async def test_an_end_that_is_made_before_the_first_hook_is_registered_waits_for_it(
+    memory: SessionStore,
+) -> None:
+    first, second = Hears(), Hears()
+    async with telling(memory) as desk:
+        await desk.end(ANN, "a1")
+        await trio.sleep(REGISTRATION / 2)
+        await desk.end(BOB, "b1")
+        await desk.settle()
+        assert desk.left() == ["a1", "b1"]
+        desk.hooks.register(first)
+        await desk.settle()
+        assert desk.left() == []
+        desk.hooks.register(second)
+        await desk.end(ANN, "a2")
+        await desk.settle()
+    assert (sorted(first.ids[:2]), first.ids[2:], second.ids) == (["a1", "b1"], ["a2"], ["a2"])
+
+
+@on_mock_time
+async def test_time_to_register_a_hook_is_counted_from_the_start_and_not_from_an_end(
+    memory: SessionStore,
+) -> None:
+    async with telling(memory) as desk:
+        await trio.sleep(REGISTRATION - 0.1)
+        await desk.end(ANN, "a1")
+        await trio.sleep(0.2)
+        assert desk.left() == []
+        await desk.end(ANN, "a2")
+        await desk.settle()
+        assert desk.left() == []
+
+
+@on_mock_time
+async def test_with_endless_time_to_register_a_hook_only_ends_that_somebody_waits_for_are_erased(
+    memory: SessionStore,
+) -> None:
+    memory.commit([ended(memory, ANN, "a1")])
+    async with telling(memory, registration=math.inf) as desk:
+        await desk.end(ANN, "a2")
+        assert await desk.end_and_wait(ANN, "a3") == "a3"
+        await trio.sleep(1000 * REGISTRATION)
+        await desk.settle()
+        assert desk.left() == ["a1", "a2"]
+    assert desk.reports == []
 
 
 @on_mock_time

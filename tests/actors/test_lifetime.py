@@ -198,8 +198,8 @@ async def test_p18_an_agent_that_will_not_stop_is_named_and_its_turn_is_finished
         assert ack.turn_id is not None
         assert reports == [AgentWouldNotStop(ANN, ack.turn_id, "stubborn")]
     assert len(journal(memory, ANN)) == 1
-    async with running(memory, NOBODY) as core:
-        await send(core, ANN, "b")
+    async with running(memory, Agent("other", stubborn)) as core:
+        await core.recovery.wait()
     assert [e.stop_reason for e in ends(journal(memory, ANN))] == ["interrupted"]
 
 
@@ -292,3 +292,22 @@ async def test_p19_a_runtime_whose_writer_died_ends_with_its_error_and_frees_the
             await trio.sleep_forever()
     with closing(SQLiteSessionStore(sqlite.path)) as again:
         assert contents(journal(again, ANN)) == ["hello"]
+
+
+async def test_p17_a_stop_whose_caller_is_cancelled_goes_on_and_keeps_what_was_said(
+    memory: SessionStore,
+) -> None:
+    async def slow(turn: Turn) -> None:
+        await turn.say("half")
+        await trio.sleep_forever()
+
+    async with running(memory, Agent("slow", slow), drain=0.3) as core:
+        await send(core, ANN, "a")
+        await wait_all_tasks_blocked()
+        with trio.move_on_after(0.05) as scope:
+            await core.stop()
+        assert scope.cancelled_caught
+        with trio.fail_after(5):
+            await core.stop()
+    assert [e.stop_reason for e in ends(journal(memory, ANN))] == ["interrupted"]
+    assert contents(journal(memory, ANN)) == ["hello", "half"]

@@ -4,7 +4,7 @@ import pytest
 import trio
 from greenroom.actors.commands import Ack, Record, Send
 from greenroom.actors.errors import BusyError, IdConflictError
-from greenroom.actors.recent import REMEMBERED
+from greenroom.actors.recall import REMEMBERED
 from greenroom.actors.reply import ReplySlot
 from greenroom.persistence import SessionStore, SQLiteSessionStore
 from greenroom.persistence.records import Entry, Message

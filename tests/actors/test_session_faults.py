@@ -7,15 +7,15 @@ from typing import Literal
 
 import pytest
 import trio
-from greenroom.actors.commands import Ack, Send
-from greenroom.actors.errors import QuarantinedError, UnavailableError
+from greenroom.actors.commands import Ack, Age, Barrier, Send
+from greenroom.actors.errors import BusyError, IdConflictError, QuarantinedError, UnavailableError
 from greenroom.actors.reply import ReplySlot
 from greenroom.actors.reports import CommitFailed
 from greenroom.actors.turn import Agent
 from greenroom.persistence import SessionStore
 from greenroom.persistence.errors import StoreError, StoreUnavailableError
 from greenroom.persistence.ids import SessionID
-from greenroom.persistence.records import Append, Message, SessionFacts, TurnFinished
+from greenroom.persistence.records import Append, Message, SessionFacts, SessionState, TurnFinished
 from greenroom.runtime.agents import echo
 from greenroom.runtime.core import Core
 from trio.testing import wait_all_tasks_blocked
@@ -216,3 +216,62 @@ async def test_p12_whenever_actors_and_turns_are_cut_off_the_next_start_makes_it
 def cut_off(core: Core) -> None:
     core.router._supervisor._nursery.cancel_scope.cancel()
     core._around.turns._nursery.cancel_scope.cancel()
+
+
+async def test_p5_a_repeat_is_answered_however_busy_the_session_is_and_however_long_ago_it_was_sent(
+    make_store: Callable[[], SessionStore],
+) -> None:
+    puppet = Puppet()
+    async with running(make_store(), puppet.agent("retry"), pending=3) as core:
+        acks = {name: await send(core, ANN, name, name) for name in "abc"}
+    async with running(make_store(), puppet.agent("retry"), pending=3) as core:
+        with pytest.raises(BusyError):
+            await send(core, ANN, "d", "d")
+        for name in "cba":
+            again = await send(core, ANN, name, name)
+            assert (again.seq, again.duplicate) == (acks[name].seq, True)
+        again = await send(core, ANN, "b", "b", mode="reject")
+        assert again.duplicate
+        with pytest.raises(BusyError):
+            await send(core, ANN, "e", "e", mode="reject")
+        with pytest.raises(IdConflictError):
+            await send(core, ANN, "a", "other", mode="reject")
+
+
+async def test_p7_what_needs_no_storing_is_answered_beside_what_cannot_be_stored(
+    memory: SessionStore,
+) -> None:
+    faulty = RefusesCommits(memory)
+    async with running(faulty, NOBODY) as core:
+        first = await send(core, ANN, "a", "one")
+        faulty.refuses = lambda _: True
+        slots = [ReplySlot[Ack]() for _ in range(3)]
+        barrier = ReplySlot[None]()
+        core.router.deliver(ANN, Send("b", "two", slots[0]))
+        core.router.deliver(ANN, Send("a", "one", slots[1]))
+        core.router.deliver(ANN, Barrier(barrier))
+        core.router.deliver(ANN, Send("b", "two", slots[2]))
+        with trio.fail_after(5):
+            await barrier.wait()
+            assert (await slots[1].wait()).seq == first.seq
+            for slot in (slots[0], slots[2]):
+                with pytest.raises(UnavailableError):
+                    await slot.wait()
+
+
+async def test_a_repeat_of_what_waits_for_another_agent_is_answered_where_nobody_answers(
+    make_store: Callable[[], SessionStore],
+) -> None:
+    puppet = Puppet()
+    async with running(make_store(), puppet.agent("retry")) as core:
+        await send(core, ANN, "a", "one")
+        await send(core, ANN, "b", "two")
+    store = make_store()
+    async with running(store, NOBODY) as core:
+        for name, content in (("a", "one"), ("b", "two")):
+            ack = await done(core, ANN, name, content)
+            assert (ack.status, ack.duplicate) == ("done", True)
+        assert await core.router.ask(ANN, partial(Age, SessionState.ACTIVE, SessionState.IDLE, 2**62))
+        facts = store.facts(ANN)
+        assert facts is not None
+        assert facts.pending == (1, 2)

@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 import trio
 import trio.testing
-from greenroom.actors.commands import RemoveQueued, Send
+from greenroom.actors.commands import Ack, RemoveQueued, Send
 from greenroom.actors.errors import GreenroomError, SessionNotFoundError, UnavailableError
 from greenroom.actors.reply import ReplySlot
 from greenroom.actors.reports import AgentWouldNotStop
@@ -99,6 +99,24 @@ async def test_stop_takes_effect_in_its_place_among_the_requests_of_one_sender(s
         assert [t.turn.messages[0].content for t in (first, second)] == ["one", "two"]
         await trio.testing.wait_all_tasks_blocked()
         assert (first.was_cancelled, second.was_cancelled) == (True, False)
+
+
+async def test_stop_behind_another_stop_and_a_message_stops_that_message(store: SessionStore) -> None:
+    puppet = Puppet()
+    async with running(store, puppet.agent()) as core:
+        first = await send(core, ANN, "a", "one")
+        await puppet.turn()
+        ended, sent, stopped = ReplySlot[object](), ReplySlot[Ack](), ReplySlot[tuple[str, ...]]()
+        core.router.deliver(ANN, Send("b", "/stop", ended))
+        core.router.deliver(ANN, Send("c", "two", sent))
+        core.router.cancel(ANN, None, stopped)
+        with trio.fail_after(5):
+            ack = await sent.wait()
+            assert await stopped.wait() == (ack.turn_id,)
+        reasons = [
+            (e.turn_id, e.body.stop_reason) for e in journal(store, ANN) if isinstance(e.body, TurnFinished)
+        ]
+        assert reasons == [(first.turn_id, "cancelled"), (ack.turn_id, "cancelled")]
 
 
 async def test_p17_stop_is_never_refused_for_the_flood_before_it(memory: SessionStore) -> None:

@@ -10,8 +10,9 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,14 @@ from greenroom.persistence.records import Ending, EndReason, SessionFacts
 from greenroom.runtime.config import Cleanup, Config
 from greenroom.runtime.embedding import open_manager
 from greenroom.runtime.manager import SessionManager
+from greenroom.runtime.session_handle import AS_IT_IS
 from sqlite_utils.utils import sqlite3
 
 HOOK_SECONDS = 0.004  # at most, so that kills find ends that are told and not erased, and others behind them
 READY = "ready"
 MESSAGES = [*6 * ["words"], "/new", "/new", "/reset", "/archive"]
-CALLS = ["new_session", "get_or_create", "update", *2 * ["reset", "archive", "delete"]]
+CALLS = ["new", "get_or_create", "update", *2 * ["reset", "archive", "delete"]]
+ENDS = {"new", "reset", "archive", "delete"}
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -44,14 +47,14 @@ class Order(msgspec.Struct, frozen=True):
     @property
     def reason(self) -> str | None:
         """Why the conversation ends by it, if it does."""
-        name = self.text.removeprefix("/") if self.verb == "send" else self.verb.removesuffix("_session")
-        return name if name in {"new", "reset", "archive", "delete"} else None
+        name = self.text.removeprefix("/") if self.verb == "send" else self.verb
+        return name if name in ENDS else None
 
 
 class Answer(msgspec.Struct, frozen=True):
     """What came of an order, and the session's row afterwards (of a deletion: before).
 
-    ``stored_as`` is the epoch and seq of a message's ack.
+    ``stored_as`` is the epoch and seq of a message's ack; of other words than commands, ``head`` is that seq.
     """
 
     number: int
@@ -59,7 +62,6 @@ class Answer(msgspec.Struct, frozen=True):
     stored_as: tuple[str, int] | None = None
     duplicate: bool = False
     tag: str = ""
-    created_at: int = 0
     epoch: int = 0
     head: int = 0
     archived_at: int | None = None
@@ -160,41 +162,43 @@ def read_back(db: Path, told: Path, tales: dict[str, Tale]) -> None:
 
 
 async def carry_out(manager: SessionManager, order: Order) -> Answer:
-    """Do what an order says."""
-    session, ack = SessionID.parse(order.session), None
+    """Do what an order says.
+
+    To ask for the row after an end or a message would be to wait for what was answered too soon.
+    """
+    session = SessionID.parse(order.session)
     try:
-        before = await manager.facts(session) if order.verb == "delete" else None
         if order.verb == "send":
-            ack = await manager.send(session, order.text, client_id=order.client_id)
-        elif order.verb == "update":
+            return _acked(order.number, await manager.send(session, order.text, client_id=order.client_id))
+        if order.verb == "update":
             await manager.update(session, title=order.text)
-        else:
-            await getattr(manager, order.verb)(session)
-        return _answer(order, before or await manager.facts(session), ack)
+        elif order.verb == "get_or_create":
+            await manager.get_or_create(session)
+        is_end = order.verb in ENDS  # `_end` is what the verbs call
+        facts = await (manager._end(order.verb, session, AS_IT_IS) if is_end else manager.facts(session))
     except SessionNotFoundError as exc:
-        return Answer(number=order.number, error=exc.name)
+        return Answer(order.number, exc.name)
+    return Answer(order.number, "", None, False, *_row(facts))  # noqa: FBT003 - a field of a record
 
 
-def _answer(order: Order, facts: SessionFacts, ack: Ack | None) -> Answer:
-    return Answer(
-        number=order.number,
-        stored_as=ack and (ack.epoch, ack.seq),
-        duplicate=ack is not None and ack.duplicate,
-        tag=facts.tag,
-        created_at=facts.created_at,
-        epoch=facts.epoch,
-        head=facts.head_seq,
-        archived_at=facts.archived_at,
-    )
+def _acked(number: int, ack: Ack) -> Answer:
+    epoch, _, tag = ack.epoch.partition("-")
+    facts = ack.outcome.result if ack.outcome else None
+    row = (tag, int(epoch), ack.seq, None) if facts is None else _row(facts)
+    return Answer(number, "", (ack.epoch, ack.seq), ack.duplicate, *row)
 
 
-async def lines_of(stream: trio.abc.ReceiveStream) -> AsyncIterator[bytes]:
-    """The whole lines of a stream."""
+def _row(facts: SessionFacts) -> tuple[str, int, int, int | None]:
+    return facts.tag, facts.epoch, facts.head_seq, facts.archived_at
+
+
+async def take_lines(stream: trio.abc.ReceiveStream, take: Callable[[bytes], None]) -> None:
+    """Hand over the whole lines of a stream until its end."""
     rest = b""
     while piece := await stream.receive_some():
         *lines, rest = (rest + piece).split(b"\n")
         for line in lines:
-            yield line
+            take(line)
 
 
 async def main(db: str, told: str, agent: str) -> None:
@@ -202,21 +206,16 @@ async def main(db: str, told: str, agent: str) -> None:
     config = Config(db=db, agent=agent, cleanup=Cleanup(enabled=False))
     async with open_manager(config, hooks=[Witness(told)]) as manager, trio.open_nursery() as nursery:
 
-        async def serve(order: Order) -> None:
-            answer = await carry_out(manager, order)
+        async def serve(line: bytes) -> None:
+            answer = await carry_out(manager, msgspec.json.decode(line, type=Order))
             print(msgspec.json.encode(answer).decode(), flush=True)  # noqa: T201 - its output
 
         print(READY, flush=True)  # noqa: T201 - its output
-        async for line in lines_of(trio.lowlevel.FdStream(os.dup(0))):
-            nursery.start_soon(serve, msgspec.json.decode(line, type=Order))
+        await take_lines(trio.lowlevel.FdStream(os.dup(0)), partial(nursery.start_soon, serve))
 
 
 class Host:
-    """The program in one life after the other, on one database and one file of tellings.
-
-    Attributes:
-        log: Standard error of all lives.
-    """
+    """The program in one life after the other, all with one database, file of tellings and log of errors."""
 
     def __init__(self, folder: Path, agent: str) -> None:
         self.db, self.told, self.log = folder / "ends.db", folder / "told", folder / "host.log"
@@ -235,14 +234,8 @@ class Host:
                 self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log
             )
         self._process = process
-        async for line in lines_of(process.stdout):
-            if line == READY.encode():
-                self._is_up.set()
-                task_status.started()
-                continue
-            answer = msgspec.json.decode(line, type=Answer)
-            self._answers[answer.number] = answer
-            self._asked.pop(answer.number).set()
+        await take_lines(process.stdout, partial(self._hear, task_status))
+        assert self._is_up.is_set(), self.log.read_text()
         self._is_up = trio.Event()
         for waiting in self._asked.values():
             waiting.set()
@@ -251,6 +244,15 @@ class Host:
         await process.stdin.aclose()
         await process.stdout.aclose()
         self._is_gone.set()
+
+    def _hear(self, task_status: trio.TaskStatus[None], line: bytes) -> None:
+        if line == READY.encode():
+            self._is_up.set()
+            task_status.started()
+        else:
+            answer = msgspec.json.decode(line, type=Answer)
+            self._answers[answer.number] = answer
+            self._asked.pop(answer.number).set()
 
     async def ask(self, order: Order) -> Answer | None:
         """The answer to an order, None if the process died when it had been asked."""

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import trio
 from greenroom.actors.effects import Answer
-from greenroom.actors.recent import RecentIds
+from greenroom.actors.recall import Recall
 from greenroom.actors.session import Session
 from greenroom.persistence import migrations
 from greenroom.runtime.cli import main
@@ -43,7 +43,7 @@ def ack_before_commit() -> None:
 
 def no_deduplication() -> None:
     """Forget client ids in memory, and have no unique index that remembers them."""
-    RecentIds.add = lambda _self, _entry: None
+    Recall.know = lambda _self, _entry: None
     migrations._INDEXES = tuple(sql for sql in migrations._INDEXES if "journal_client_id" not in sql)
 
 

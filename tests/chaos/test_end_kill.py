@@ -1,5 +1,6 @@
 """Fault F1 for the ends of conversations: whenever the process is killed, each is told, and is one end."""
 
+import math
 import os
 import random
 from collections import Counter, defaultdict
@@ -60,6 +61,7 @@ def _check_journal(stored: Stored, told: dict[str, Told], ops: list[Op]) -> Iter
     known = {op.order.client_id for op in ops if op.order.client_id} | {None}
     mine = {end_id for end_id, end in told.items() if end.tag == stored.tag}
     said: Counter[int] = Counter()
+    emptied = 0  # messages that the end which comes next took out of the queue: its snapshot has them
     for expected, row in enumerate(stored.rows, start=1):
         if row.seq != expected:
             yield "gap", f"expected seq {expected}, met {row.seq}"
@@ -67,7 +69,7 @@ def _check_journal(stored: Stored, told: dict[str, Told], ops: list[Op]) -> Iter
             yield "foreign", f"seq {row.seq} has client id {row.client_id}, never sent here"
         kind = row.body["kind"]
         said[row.epoch] += kind == "message"
-        said[row.epoch] -= len(row.body["seqs"]) if kind == "queue.removed" else 0
+        emptied = len(row.body["seqs"]) if kind == "queue.removed" else emptied
         if kind == "session.ended":
             end = told.get(row.body["end_id"])
             mine.discard(row.body["end_id"])
@@ -76,6 +78,9 @@ def _check_journal(stored: Stored, told: dict[str, Told], ops: list[Op]) -> Iter
                 yield "lost", f"{row.body['end_id']} is stored and was told to nobody"
             elif (end.tag, end.epoch, end.head, end.reason, end.messages) != place:
                 yield "seq mismatch", f"{end.end_id} was told otherwise than it is stored"
+        if kind not in ("queue.removed", "command"):
+            said[row.epoch] -= emptied
+            emptied = 0
     for end_id in mine:
         yield "lost", f"{end_id} ({told[end_id].reason}) was told and is not stored"
 
@@ -110,6 +115,7 @@ def _check_causes(tale: Tale, committed: list[Told]) -> Iterator[tuple[str, str]
     Ends that no answer accounts for must be those of what was done without an answer since the last one.
     """
     past, open_reasons, gone, tag, may_be_back = 0, list[str](), set[str](), "", False
+    born = {end.tag: end.created_at for end in committed}  # a row of which no end is told is the last
     for op in tale.ops:
         answer, reason = op.answer, op.order.reason
         if answer is None:
@@ -122,7 +128,8 @@ def _check_causes(tale: Tale, committed: list[Told]) -> Iterator[tuple[str, str]
         if answer.tag in gone:
             yield "lost", f"the deletion of {answer.tag} was answered, and it is there again"
         tag, may_be_back = answer.tag, False
-        upto = sum((end.created_at, end.head) < (answer.created_at, answer.head) for end in committed)
+        place = (born.get(tag, math.inf), answer.head)
+        upto = sum((end.created_at, end.head) < place for end in committed)
         caused = [n for n, end in enumerate(committed) if reason and _is_of(end, reason, answer)]
         if reason and len(caused) != 1:
             yield ("lost" if not caused else "duplicated"), f"{reason} of {tag}: {len(caused)} ends were told"
@@ -231,7 +238,7 @@ def forged(script: list[tuple[str, str]]) -> Tale:
             row.epoch, archived_at = epoch + (reason in FOLLOWED), number if reason == "archive" else None
             head = len(row.rows)
         if fate == "answered" or order.client_id:
-            again, facts = bool(order.client_id) and fate == "after", (row.tag, created, row.epoch, head)
+            again, facts = bool(order.client_id) and fate == "after", (row.tag, row.epoch, head)
             op.answer = Answer(number, "", place, again, *facts, archived_at)
             op.attempts = 1 + again
         row = None if reason == "delete" else row

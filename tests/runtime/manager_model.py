@@ -1,7 +1,6 @@
 """What a `SessionManager` is to do, in plain Python: sessions in a dictionary, one journal each, no tasks."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from greenroom.actors.life import TRANSITIONS, Turning
@@ -9,9 +8,10 @@ from greenroom.persistence.ids import SessionID
 from greenroom.persistence.records import EndReason, Message, SessionFilter, SessionState
 from greenroom.persistence.search import words
 
+from tests.runtime.kept_session import Kept, Line
+
 IDLE_AFTER, SUSPEND_AFTER, ARCHIVE_AFTER, DELETE_AFTER = 2, 4, 8, 4  # seconds
 SECOND = 1_000_000  # microseconds
-HOLD = "hold"  # a message whose turn lasts until it is let go
 COMMANDS = ("new", "reset", "compact", "stop", "archive", "help")
 ACTIVE, IDLE, COMPACTING, SUSPENDED, ARCHIVED = SessionState
 
@@ -26,17 +26,6 @@ NOT_FOUND = Refused("not_found")
 CONFLICT = Refused("conflict")
 
 
-class Line(NamedTuple):
-    """One entry of a journal, without the ids that are drawn."""
-
-    seq: int
-    epoch: int
-    at: int
-    kind: str
-    what: object
-    client_id: str | None = None
-
-
 class End(NamedTuple):
     """The end of a conversation, as a hook is told of it."""
 
@@ -45,97 +34,6 @@ class End(NamedTuple):
     at: int
     epoch: int
     messages: tuple[Message, ...]
-
-
-def answer_to(content: str) -> str:
-    """What the agent of these tests answers."""
-    return f"re {content}"
-
-
-@dataclass
-class Kept:
-    """One stored session."""
-
-    id: SessionID
-    created_at: int
-    updated_at: int
-    last_active_at: int
-    state: SessionState = ACTIVE
-    epoch: int = 1
-    archived_at: int | None = None
-    title: str = ""
-    summary: str = ""
-    system_prompt: str = ""
-    tags: tuple[str, ...] = ()
-    custom_data: dict[str, str] = field(default_factory=dict[str, str])
-    journal: list[Line] = field(default_factory=list[Line])
-    live: list[int] = field(default_factory=list[int])
-    running: int | None = None
-    waiting: list[int] = field(default_factory=list[int])
-
-    @property
-    def head(self) -> int:
-        """The newest seq."""
-        return len(self.journal)
-
-    @property
-    def pending(self) -> list[int]:
-        """What no turn has used up."""
-        return [*([] if self.running is None else [self.running]), *self.waiting]
-
-    def message(self, seq: int) -> Message:
-        """A message of the journal."""
-        what = self.journal[seq - 1].what
-        assert isinstance(what, Message)
-        return what
-
-    def messages(self) -> tuple[Message, ...]:
-        """The live context."""
-        return tuple(self.message(seq) for seq in self.live)
-
-    def append(self, at: int, kind: str, what: object, client_id: str | None = None) -> int:
-        """Add an entry; its seq."""
-        self.journal.append(Line(self.head + 1, self.epoch, at, kind, what, client_id))
-        self.updated_at = at
-        return self.head
-
-    def say(self, at: int, message: Message, client_id: str | None = None) -> int:
-        """Add a message, which makes a session active whose state has such a row."""
-        seq = self.append(at, "message", message, client_id)
-        self.live.append(seq)
-        self.last_active_at, self.archived_at = at, None
-        if (self.state, Turning.MESSAGE, ACTIVE) in TRANSITIONS:
-            self.state = ACTIVE
-        return seq
-
-    def begin_next(self, at: int) -> None:
-        """Answer what waits, up to a message whose turn lasts."""
-        while self.running is None and self.waiting:
-            self.running = self.waiting.pop(0)
-            self.updated_at = at
-            if self.message(self.running).content != HOLD:
-                self.finish(at, "end_turn")
-
-    def finish(self, at: int, reason: str) -> None:
-        """End the turn that runs."""
-        assert self.running is not None
-        text = answer_to(self.message(self.running).content)
-        self.say(at, Message("assistant", text, partial=reason == "cancelled"))
-        self.append(at, "turn.finished", ((self.running,), reason))
-        self.running = None
-
-    def take_out(self, at: int, seqs: list[int]) -> None:
-        """Take messages out of the queue."""
-        if seqs:
-            self.waiting = [seq for seq in self.waiting if seq not in seqs]
-            self.live = [seq for seq in self.live if seq not in seqs]
-            self.append(at, "queue.removed", tuple(seqs))
-
-    def stop(self, at: int) -> None:
-        """Cut the turn off and empty the queue."""
-        if self.running is not None:
-            self.finish(at, "cancelled")
-        self.take_out(at, list(self.waiting))
 
 
 class Model:
@@ -194,11 +92,10 @@ class Model:
 
     def _command(self, one: Kept, name: str, client_id: str) -> int:
         ends = name in ("new", "reset") or (name == "archive" and one.state is not ARCHIVED)
-        if ends or name == "stop":
-            one.stop(self.at)
+        live = one.stop(self.at) if ends or name == "stop" else ()
         seq = one.append(self.at, "command", (name, _error_of(name)), client_id)
         if ends:
-            self._conclude(one, EndReason(name))
+            self._conclude(one, EndReason(name), live)
         return seq
 
     def end(self, session: SessionID, verb: str, *, is_expected: bool) -> Refused | None:
@@ -210,12 +107,11 @@ class Model:
             return CONFLICT
         if verb == "archive" and one.state is ARCHIVED:
             return None
-        one.stop(self.at)
-        self._conclude(one, EndReason(verb))
+        self._conclude(one, EndReason(verb), one.stop(self.at))
         return None
 
-    def _conclude(self, one: Kept, reason: EndReason) -> None:
-        self.ends.append(End(one.id, reason, self.at, one.epoch, one.messages()))
+    def _conclude(self, one: Kept, reason: EndReason, live: tuple[Message, ...]) -> None:
+        self.ends.append(End(one.id, reason, self.at, one.epoch, live))
         if reason is EndReason.DELETE:
             del self.kept[one.id]
             return
@@ -260,13 +156,13 @@ class Model:
             if one.pending:
                 continue
             if one.state is not ARCHIVED and self._is_due(one.last_active_at, ARCHIVE_AFTER):
-                self._conclude(one, EndReason.TIMEOUT)
+                self._conclude(one, EndReason.TIMEOUT, one.messages())
             if one.state is ACTIVE and self._is_due(one.last_active_at, IDLE_AFTER):
                 one.state, one.updated_at = IDLE, self.at
             if one.state is IDLE and self._is_due(one.last_active_at, SUSPEND_AFTER):
                 one.state, one.updated_at = SUSPENDED, self.at
             if one.state is ARCHIVED and self._is_due(one.archived_at or self.at, DELETE_AFTER):
-                self._conclude(one, EndReason.DELETE)
+                self._conclude(one, EndReason.DELETE, one.messages())
 
     def _is_due(self, since: int, after: int) -> bool:
         return since < self.at - after * SECOND

@@ -31,6 +31,7 @@ Stored = tuple[SessionFacts, tuple[Entry, ...]]
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 TIME = st.integers(0, 4_000_000_000_000_000)
 COUNT = st.integers(0, 2**40)
+TOKENS = st.integers(0, 2**31 - 1)
 SEQS = st.lists(st.integers(1, 99), max_size=3).map(tuple)
 BODIES: st.SearchStrategy[Body] = st.one_of(
     st.builds(Message, st.just("user"), TEXT),
@@ -75,13 +76,15 @@ def sessions(draw: st.DrawFn) -> Stored:
             epoch,
             draw(TIME),
             body,
-            draw(COUNT),
+            draw(TOKENS),
             draw(st.none() | TEXT.map(f"{seq} ".__add__)),
             draw(st.none() | TEXT),
         )
         for seq, (body, epoch) in enumerate(zip(bodies, epochs, strict=True), 1)
     )
-    pending = tuple(e.seq for e in entries if isinstance(e.body, Message) and e.body.role == "user")
+    epoch = (epochs or [1])[-1] + draw(st.integers(0, 2))
+    pending = tuple(e.seq for e in entries if _is_waiting(e, entries, epoch))
+    context = [e for e in entries if _is_in_context(e, entries, epoch)]
     part = st.sampled_from(["echo", "a:b", "100%", "😀"])
     facts = SessionFacts(
         id=SessionID(draw(part), draw(part), draw(part), draw(st.just("") | part)),
@@ -90,15 +93,15 @@ def sessions(draw: st.DrawFn) -> Stored:
         updated_at=draw(TIME),
         last_active_at=draw(TIME),
         state=draw(st.sampled_from(SessionState)),
-        epoch=(epochs or [1])[-1] + draw(st.integers(0, 2)),
+        epoch=epoch,
         head_seq=len(entries),
         title=draw(TEXT),
         summary=draw(TEXT),
         system_prompt=draw(TEXT),
         tags=tuple(draw(st.lists(TEXT, max_size=2))),
         custom_data=draw(st.dictionaries(TEXT, TEXT, max_size=2)),
-        message_count=draw(COUNT),
-        token_count=draw(COUNT),
+        message_count=len(context),
+        token_count=sum(entry.tokens for entry in context),
         compaction_count=draw(COUNT),
         pending=pending,
         turn=TurnMark("t1", 2, pending[:1]) if pending and draw(st.booleans()) else None,
@@ -106,6 +109,19 @@ def sessions(draw: st.DrawFn) -> Stored:
         archived_at=draw(st.none() | TIME),
     )
     return facts, entries
+
+
+def _is_in_context(entry: Entry, journal: Iterable[Entry], epoch: int) -> bool:
+    later = [other.body for other in journal if other.epoch == epoch and other.seq > entry.seq]
+    is_removed = any(entry.seq in body.seqs for body in later if isinstance(body, QueueRemoved))
+    return isinstance(entry.body, Message) and entry.epoch == epoch and not is_removed
+
+
+def _is_waiting(entry: Entry, journal: Iterable[Entry], epoch: int) -> bool:
+    ends = [other.body for other in journal if isinstance(other.body, TurnFinished)]
+    is_answered = any(entry.seq in end.message_seqs for end in ends if not end.will_retry)
+    is_users = isinstance(entry.body, Message) and entry.body.role == "user"
+    return is_users and not is_answered and _is_in_context(entry, journal, epoch)
 
 
 def put(store: SessionStore, stored: Iterable[Stored]) -> None:

@@ -3,11 +3,23 @@
 import os
 import pty
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import pytest
+import trio
 from greenroom.persistence import SQLiteSessionStore
-from greenroom.persistence.records import SessionFacts, SessionFilter, SessionState
+from greenroom.persistence.records import (
+    Ending,
+    EndReason,
+    Message,
+    SessionFacts,
+    SessionFilter,
+    SessionState,
+    TurnMark,
+)
+from greenroom.runtime import open_manager
+from greenroom.runtime.config import Cleanup, Config
 
 from tests.persistence import hand
 from tests.runtime.processes import GREENROOM, PATIENCE, RunningServer, assert_refused, greenroom
@@ -42,6 +54,65 @@ def test_sessions_are_archived_and_no_other_is_touched(tmp_path: Path, database:
     assert after[BOB] == before
     shown = greenroom("sessions", "show", ANN, cwd=tmp_path)
     assert "hello" in shown.stdout
+
+
+def left(place: Path) -> list[tuple[str, EndReason, tuple[Message, ...]]]:
+    """The ends that nobody was told of."""
+    store = SQLiteSessionStore(place, readonly=True)
+    found = [(str(end.session), end.reason, end.messages) for _, end in store.endings(0, 99)]
+    store.close()
+    return found
+
+
+class Ears:
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, EndReason, tuple[Message, ...]]] = []
+        self.more = trio.Event()
+
+    async def on_session_end(self, ending: Ending, reason: EndReason) -> None:
+        self.heard.append((str(ending.session), reason, ending.messages))
+        await trio.lowlevel.checkpoint()
+        self.more.set()
+
+
+async def test_the_end_of_a_session_that_is_archived_here_is_told_to_the_hooks_of_the_next_host(
+    tmp_path: Path, database: Path
+) -> None:
+    done = await trio.to_thread.run_sync(partial(greenroom, "sessions", "archive", ANN, cwd=tmp_path))
+    assert done.returncode == 0
+    expected = [(ANN, EndReason.ARCHIVE, (Message("user", "hello"),))]
+    assert left(database) == expected
+    ears = Ears()
+    async with open_manager(Config(db=str(database), cleanup=Cleanup(enabled=False))) as manager:
+        manager.register_hook(ears)  # as late as a host can
+        with trio.fail_after(PATIENCE):
+            await ears.more.wait()
+    assert ears.heard == expected
+    assert left(database) == []
+
+
+def test_of_a_session_that_is_deleted_here_nothing_stays_and_the_ends_of_others_do(
+    tmp_path: Path, database: Path
+) -> None:
+    assert greenroom("sessions", "archive", ANN, BOB, cwd=tmp_path).returncode == 0
+    before = left(database)
+    assert [session for session, *_ in before] == [ANN, BOB]
+    done = greenroom("sessions", "delete", "--yes", ANN, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, f"deleted {ANN}\n")
+    assert left(database) == before[1:]
+    assert set(rows(database)) == {BOB}
+
+
+@pytest.mark.parametrize("command", [["archive"], ["delete", "--yes"]])
+def test_ending_one_session_wakes_no_other_that_a_crash_left_with_work_to_do(
+    tmp_path: Path, database: Path, command: list[str]
+) -> None:
+    store = SQLiteSessionStore(database)
+    mark = TurnMark("t1", 1, (1,))
+    waiting = hand.write(store, hand.facts("eve", turn=mark), "answer me", pending=(1,))
+    store.close()
+    assert greenroom("sessions", *command, ANN, cwd=tmp_path).returncode == 0
+    assert rows(database)["echo:web:eve"] == waiting
 
 
 def test_archiving_an_archived_session_changes_nothing(tmp_path: Path, database: Path) -> None:

@@ -152,6 +152,7 @@ def test_an_import_that_is_refused_leaves_the_database_as_it_was(
 ) -> None:
     file = tmp_path / "all.jsonl"
     raw = export(server, "--all", cwd=tmp_path)
+    SQLiteSessionStore(tmp_path / "greenroom.db").close()
     file.write_bytes(raw.replace(b"tea", b"tee", 1))
     assert_refused(greenroom("sessions", "import", "all.jsonl", cwd=tmp_path), 65, "line 2: ", "damaged")
     file.write_bytes(raw[:-20])
@@ -162,6 +163,35 @@ def test_an_import_that_is_refused_leaves_the_database_as_it_was(
     done = greenroom("sessions", "import", "all.jsonl", cwd=tmp_path)
     assert_refused(done, 65, "line 2: ", "expected a new session, met a stored one")
     assert peers(tmp_path / "greenroom.db") == ["ann", "bob"]
+
+
+@pytest.mark.parametrize("wrong", ["the first line", "a session", "the end"])
+def test_an_import_that_is_refused_leaves_no_new_database_behind(
+    tmp_path: Path, server: RunningServer, wrong: str
+) -> None:
+    raw = export(server, "--all", cwd=tmp_path)
+    file = {
+        "the first line": b"hello\n" + raw,
+        "a session": raw.replace(b"tea", b"tee", 1),
+        "the end": raw[:-20],
+    }[wrong]
+    (tmp_path / "all.jsonl").write_bytes(file)
+    assert_refused(greenroom("sessions", "import", "all.jsonl", cwd=tmp_path), 65, "line ")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["all.jsonl", "greenroom.db.lock"]
+    assert_refused(greenroom("sessions", "list", cwd=tmp_path), 74, "no database")
+    (tmp_path / "all.jsonl").write_bytes(raw)
+    assert greenroom("sessions", "import", "all.jsonl", cwd=tmp_path).returncode == 0
+    assert peers(tmp_path / "greenroom.db") == ["ann", "bob"]
+
+
+def test_a_large_import_that_is_refused_leaves_nothing_of_its_log_behind(tmp_path: Path) -> None:
+    source = InMemorySessionStore()
+    for number in range(100):
+        text = f"{number} " * 20000  # together more than SQLite's cache holds
+        put(source, [(hand.facts(f"p{number}", at=hand.NOW + number, head_seq=1), (hand.entry(1, text),))])
+    (tmp_path / "all.jsonl").write_bytes(b"".join(exported(source)[:-1]))
+    assert_refused(greenroom("sessions", "import", "all.jsonl", cwd=tmp_path), 65, "expected the end line")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["all.jsonl", "greenroom.db.lock"]
 
 
 def test_p8_an_import_of_a_missing_file_exits_74_and_creates_no_database(tmp_path: Path) -> None:

@@ -4,78 +4,37 @@ import os
 import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import hypothesis.strategies as st
-import msgspec
 import pytest
-from greenroom.actors.commands import Expected, SendMode
-from greenroom.actors.conversation import epoch_string
+from greenroom.actors.commands import SendMode
 from greenroom.persistence.ids import SessionID
-from greenroom.persistence.records import (
-    CommandRan,
-    Entry,
-    Message,
-    QueueRemoved,
-    SessionEnded,
-    SessionFacts,
-    SessionFilter,
-    SessionState,
-    SessionUpdated,
-    ToolCall,
-    TurnFinished,
-)
-from greenroom.runtime.tokens import TokenCounter
-from greenroom.runtime.transfer import every_session, export_lines
+from greenroom.persistence.records import Message, SessionFilter, SessionState
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
-from tests.runtime.manager_model import COMMANDS, HOLD, NOT_FOUND, Kept, Line, Model, Refused
+from tests.runtime.kept_session import HOLD
+from tests.runtime.manager_draws import (
+    IDS,
+    Expecting,
+    client_ids,
+    commands,
+    contents,
+    filters,
+    messages,
+    modes,
+    sessions,
+    texts,
+    updates,
+)
+from tests.runtime.manager_looks import COUNTER, attach, cancel, end, export, look, look_at_ends, named
+from tests.runtime.manager_model import NOT_FOUND, Model, Refused
 from tests.runtime.three_managers import Runtime, Three
 
 settings.register_profile("quick", max_examples=50)
 settings.register_profile("deep", max_examples=500)
-EXAMPLES = settings.get_profile(os.environ.get("GREENROOM_EXAMPLES", "quick"))
-COUNTER = TokenCounter()  # one for all: loading its ranks takes a fifth of a second
-
-IDS = [
-    SessionID("echo", "web", "ann"),
-    SessionID("echo", "mail", "a:nn", "t%1"),
-    SessionID("llm", "web", "bob"),
-]
-sessions = st.sampled_from([IDS[0], IDS[0], IDS[0], *IDS[1:]])  # mostly one, so that much happens in it
-client_ids = st.sampled_from([f"c{number}" for number in range(20)])
-contents = st.sampled_from(["red", "red blue 🧵", "//new", "//new", "//", "/other", HOLD])
-commands = st.sampled_from([f"/{name}" for name in COMMANDS])
-modes = st.sampled_from(["followup", "followup", "followup", "reject", "interrupt"])
-texts = st.sampled_from(["", "red", "Blue", "blue red é"])
-messages = st.one_of(
-    st.builds(Message, st.sampled_from(["system", "user", "assistant"]), texts),
-    st.builds(Message, st.just("assistant"), texts, st.just((ToolCall("k1", "look", '{"at": "red"}'),))),
-    st.builds(Message, st.just("tool"), texts, tool_call_id=st.just("k1")),
-)
-updates = st.fixed_dictionaries(
-    {},
-    optional={
-        "title": texts,
-        "tags": st.lists(st.sampled_from(["x", "y"]), max_size=2, unique=True).map(tuple),
-        "custom_data": st.dictionaries(st.sampled_from(["k", "l"]), texts, max_size=2),
-        "system_prompt": texts,
-        "summary": texts,
-    },
-)
-filters = st.builds(
-    SessionFilter,
-    agent_id=st.none() | st.sampled_from(["echo", "llm"]),
-    channel_id=st.none() | st.sampled_from(["web", "mail"]),
-    peer_id=st.none() | st.sampled_from(["ann", "a:nn"]),
-    state=st.none() | st.sampled_from(SessionState),
-    created_after=st.none() | st.integers(1, 9).map(lambda seconds: seconds * 1_000_000),
-    created_before=st.none() | st.integers(1, 9).map(lambda seconds: seconds * 1_000_000),
-    limit=st.integers(0, 2),
-    offset=st.integers(0, 2),
-)
-Expecting = Literal["nothing", "epoch", "seq", "both", "another epoch", "another seq"]
+EXAMPLES = settings.get_profile(os.environ.get("EXAMPLES", "quick"))
 
 
 class Managers(RuleBasedStateMachine):
@@ -115,8 +74,6 @@ class Managers(RuleBasedStateMachine):
 
     @rule(session=sessions, content=contents, client_id=client_ids, mode=modes, waits=st.booleans())
     def send(self, session: SessionID, content: str, client_id: str, mode: SendMode, waits: bool) -> None:  # noqa: FBT001 - a rule's parameter
-        if self.model.known(session, client_id) is not None:
-            mode = "followup"  # that a turn runs is told to whoever wants none, before an old id is looked up
         expected = self.model.send(session, content, client_id, mode)
         # Whoever waits for a turn that lasts would wait for ever.
         is_done = isinstance(expected, Refused) or expected[0] not in self.model.opened(session).pending
@@ -162,16 +119,7 @@ class Managers(RuleBasedStateMachine):
         ends = {"new_session": "new", "clear": "reset"}
         is_expected = not expecting.startswith("another") or verb == "clear"
         outcome = self.model.end(session, ends.get(verb, verb), is_expected=is_expected)
-
-        async def call(runtime: Runtime) -> None:
-            if verb == "clear":
-                handle = await runtime.manager.get(session)
-                await (handle.clear() if handle else runtime.manager.reset(session))
-                return
-            facts = await runtime.core.reads(runtime.core.reads.store.facts, session)
-            await getattr(runtime.manager, verb)(session, expectation(expecting, facts))
-
-        self.agree(call, outcome)
+        self.agree(lambda runtime: end(runtime, session, verb, expecting), outcome)
         self.look(session)
 
     @rule(session=sessions, given=updates)
@@ -222,13 +170,7 @@ class Managers(RuleBasedStateMachine):
     def cancel(self, session: SessionID, is_named: bool) -> None:  # noqa: FBT001 - a rule's parameter
         one = self.model.kept.get(session)
         runs = one is not None and one.running is not None
-
-        async def call(runtime: Runtime) -> tuple[str, ...]:
-            facts = await runtime.core.reads(runtime.core.reads.store.facts, session)
-            turn = facts.turn.turn_id if is_named and facts and facts.turn else None
-            return await runtime.manager.cancel(session, turn)
-
-        cancelled = self.ask(call)
+        cancelled = self.ask(lambda runtime: cancel(runtime, session, is_named=is_named))
         if one is None:
             assert cancelled == NOT_FOUND
             return
@@ -303,15 +245,7 @@ class Managers(RuleBasedStateMachine):
     @rule(session=sessions, back=st.integers(0, 9), is_current=st.booleans())
     def resume(self, session: SessionID, back: int, is_current: bool) -> None:  # noqa: FBT001 - a rule's parameter
         """Attach after an earlier event."""
-
-        async def call(runtime: Runtime) -> object:
-            facts = await runtime.core.reads(runtime.core.reads.store.facts, session)
-            epoch = epoch_string(facts) if facts and is_current else "1-other"
-            seq = max(0, facts.head_seq - back) if facts else 0
-            async with runtime.manager.attach(session, (epoch, seq)) as attachment:
-                return attachment.attached
-
-        attached = self.ask(call)
+        attached = self.ask(lambda runtime: attach(runtime, session, back, is_current=is_current))
         one = self.model.kept.get(session)
         if one is None:
             assert attached == NOT_FOUND
@@ -320,30 +254,15 @@ class Managers(RuleBasedStateMachine):
 
     @rule()
     def export(self) -> None:
-        async def call(runtime: Runtime) -> list[Any]:
-            store = runtime.core.reads.store
-            return await runtime.core.reads(
-                lambda: [msgspec.json.decode(line) for line in export_lines(store, every_session(store))]
-            )
-
-        lines = self.ask(call)
-        exported = [line["id"] for line in lines if line["line"] == "session"]
+        exported = [line["id"] for line in self.ask(export) if line["line"] == "session"]
         assert sorted(exported) == sorted(map(str, self.model.kept))
 
     def look(self, session: SessionID) -> None:
         """One session as everybody sees it, and as it is to be."""
 
-        async def call(runtime: Runtime) -> list[Any]:
-            store = runtime.core.reads.store
-            facts = await runtime.manager.facts(session)
-            entries = await runtime.core.reads(store.entries, session, 0, 10_000)
-            said = await runtime.manager.get_messages(session)
-            info = await runtime.manager.info(session)
-            compare(facts, entries, said, self.model.kept[session])
-            return [facts, entries, said, info]
-
-        seen = self.ask(call)
-        assert (seen == NOT_FOUND) == (session not in self.model.kept)
+        one = self.model.kept.get(session)
+        seen = self.ask(lambda runtime: look(runtime, session, one))
+        assert (seen == NOT_FOUND) == (one is None)
 
     def look_at_all(self) -> None:
         """Every session, the counts, and every end that the hooks were told of."""
@@ -354,18 +273,8 @@ class Managers(RuleBasedStateMachine):
         names += ["total_messages", "total_tokens"]
         assert tuple(stats[name] for name in names) == self.model.counts()
         for session in IDS:
-            self.look_at_ends(session)
-
-    def look_at_ends(self, session: SessionID) -> None:
-        async def call(runtime: Runtime) -> list[Any]:
-            told = [end for end in runtime.told if end.session == session]
-            is_to_be = [end for end in self.model.ends if end.session == session]
-            assert [(e.reason, e.at, e.facts.epoch, e.messages) for e in told] == [
-                end[1:] for end in is_to_be
-            ]
-            return told
-
-        self.ask(call)
+            ends = [end for end in self.model.ends if end.session == session]
+            self.ask(lambda runtime, session=session, ends=ends: look_at_ends(runtime, session, ends))
 
     def teardown(self) -> None:
         try:
@@ -373,65 +282,6 @@ class Managers(RuleBasedStateMachine):
         finally:
             self.three.close()
             self.folder.cleanup()
-
-
-async def named(handle: Awaitable[Any]) -> SessionID | None:
-    """Whose handle it is."""
-    found = await handle
-    return None if found is None else found.id
-
-
-def expectation(expecting: Expecting, facts: SessionFacts | None) -> Expected:
-    """An expectation that the session meets, or one that it does not."""
-    if facts is None:
-        return Expected()
-    match expecting:
-        case "another epoch":
-            return Expected(epoch="1-another")
-        case "another seq":
-            return Expected(epoch_string(facts), facts.head_seq + 1)
-        case _:
-            epoch = epoch_string(facts) if expecting in {"epoch", "both"} else None
-            return Expected(epoch, facts.head_seq if expecting in {"seq", "both"} else None)
-
-
-def line_of(entry: Entry) -> Line:
-    """An entry as the model writes it."""
-    body = entry.body
-    what: object = body
-    match body:
-        case TurnFinished():
-            what = (body.message_seqs, body.stop_reason)
-            assert not body.will_retry
-        case SessionUpdated():
-            given = msgspec.structs.asdict(body)
-            what = {name: value for name, value in given.items() if value is not None}
-        case SessionEnded():
-            what = (body.reason, body.next_epoch)
-        case CommandRan():
-            what = (body.name, body.error)
-        case QueueRemoved():
-            what = body.seqs
-        case Message():
-            pass
-    kind = str(type(body).__struct_config__.tag)
-    return Line(entry.seq, entry.epoch, entry.at, kind, what, entry.client_id)
-
-
-def compare(facts: SessionFacts, entries: list[Entry], said: tuple[Message, ...], one: Kept) -> None:
-    """A stored session is what the model says."""
-    for name in ("title", "summary", "system_prompt", "tags", "custom_data", "state", "epoch"):
-        assert getattr(facts, name) == getattr(one, name), name
-    for name in ("created_at", "updated_at", "last_active_at", "archived_at"):
-        assert getattr(facts, name) == getattr(one, name), name
-    assert [line_of(entry) for entry in entries] == one.journal
-    assert (facts.head_seq, facts.message_count) == (one.head, len(one.live))
-    assert facts.token_count == sum(COUNTER(message.content) for message in one.messages())
-    assert list(facts.pending) == one.pending
-    assert (facts.turn.message_seqs if facts.turn else ()) == (() if one.running is None else (one.running,))
-    assert said == tuple(
-        line.what for line in one.journal if line.epoch == one.epoch and isinstance(line.what, Message)
-    )
 
 
 @pytest.fixture(autouse=True)

@@ -90,7 +90,15 @@ def test_the_lines_can_be_read_by_people_and_other_programs() -> None:
 
 def test_no_line_holds_a_character_that_a_terminal_obeys() -> None:
     store = InMemorySessionStore()
-    put(store, [(hand.facts(title="\x9b2J", head_seq=1), (hand.entry(1, "\x1b[2J\x7f\x85 é\u2028"),))])
+    put(
+        store,
+        [
+            (
+                hand.facts(title="\x9b2J", head_seq=1, message_count=1),
+                (hand.entry(1, "\x1b[2J\x7f\x85 é\u2028"),),
+            )
+        ],
+    )
     lines = exported(store)
     text = b"".join(lines).decode()
     assert not {c for c in text if c != "\n" and (c < " " or "\x7f" <= c <= "\x9f")}

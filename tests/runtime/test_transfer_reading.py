@@ -2,14 +2,16 @@
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta, timezone
 from io import BytesIO
 
 import pytest
 from greenroom.persistence import InMemorySessionStore, SessionStore, SQLiteSessionStore
 from greenroom.persistence.records import SessionFilter, TurnMark
+from greenroom.runtime.info import session_info
 from greenroom.runtime.transfer import import_lines
 from greenroom.runtime.transfer_reading import BadImportError, lines_of_file
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.persistence import hand
@@ -82,6 +84,13 @@ def order(*numbers: int) -> Change:
     return lambda lines: [lines[number - 1] for number in numbers]
 
 
+def taken_out(lines: Lines) -> Lines:
+    """An entry more in the first session: its message 3 left the queue."""
+    removal = {"line": "entry", "seq": 4, "epoch": 2, "at": "2027-01-15T08:00:00Z"}
+    removal["body"] = {"kind": "queue.removed", "seqs": [3]}  # type: ignore[assignment]  # JSON
+    return [*lines[:5], json.dumps(removal).encode() + b"\n", *lines[5:]]
+
+
 DEEP = b"[" * 900 + b"]" * 900
 WRONG: dict[str, tuple[Change, int, str]] = {
     "an empty file": (lambda _: [], 1, "the first line of an export, met the end of the file"),
@@ -111,9 +120,28 @@ WRONG: dict[str, tuple[Change, int, str]] = {
     "a seq of 65 bits": (line(3, seq=2**64), 3, "seq"),
     "a time without a zone": (line(3, at="2027-01-15T08:00:00"), 3, "timezone"),
     "a time that is none": (line(3, at="yesterday"), 3, "RFC3339"),
+    "a time before the year 1 of UTC": (
+        line(2, last_active_at="0001-01-01T00:00:00+14:00"),
+        2,
+        "last_active_at: expected a time in the years 1 to 9999 of UTC, met 0001-01-01T00:00:00+14:00",
+    ),
+    "an end put away after the year 9999 of UTC": (
+        line(2, archived_at="9999-12-31T23:59:59-00:01"),
+        2,
+        "archived_at: expected a time in the years 1 to 9999 of UTC",
+    ),
+    "an entry of before the year 1 of UTC": (
+        line(3, at="0001-01-01T00:00:00+00:01"),
+        3,
+        "at: expected a time in the years 1 to 9999 of UTC",
+    ),
     "a chain that is not hexadecimal": (line(2, chain="xyz"), 2, "chain"),
     "a message without content": (body(3, content=...), 3, "content"),
     "NUL in what a user said": (body(3, content="a\0"), 3, "content: expected text without NUL"),
+    "an empty client id": (line(3, client_id=""), 3, "length >= 1 - at `$.client_id`"),
+    "a client id of 129 characters": (line(3, client_id="é" * 129), 3, "length <= 128 - at `$.client_id`"),
+    "more tokens than can be added up": (line(3, tokens=2**31), 3, "`$.tokens`"),
+    "an epoch with none after it": (line(2, epoch=2**63 - 1), 2, "`$.epoch`"),
     "NUL in a client id": (line(3, client_id="a\0"), 3, "client_id: expected text without NUL"),
     "NUL in a title": (line(2, title="a\0"), 2, "session: expected text without NUL"),
     "NUL in custom data": (line(2, custom_data={"k": "\0"}), 2, "custom_data: expected text without NUL"),
@@ -140,6 +168,36 @@ WRONG: dict[str, tuple[Change, int, str]] = {
         "pending: expected seqs of user messages, met 2",
     ),
     "pending seqs in disorder": (line(2, pending=[3, 1]), 2, "pending: expected rising seqs"),
+    "a pending seq of a former epoch": (
+        line(2, pending=[1, 3]),
+        2,
+        "pending: expected messages of epoch 2, met 1",
+    ),
+    "a pending seq that was taken out of the queue": (
+        lambda lines: taken_out(line(2, entries=4, turn=None, chain="")(lines)),
+        2,
+        "pending: expected messages that nothing has used up, met 3",
+    ),
+    "a turn without a name": (
+        line(2, turn={"turn_id": "", "attempt": 1, "message_seqs": [3]}),
+        2,
+        "`$.turn.turn_id`",
+    ),
+    "a turn with a name of 65 characters": (
+        line(2, turn={"turn_id": "t" * 65, "attempt": 1, "message_seqs": [3]}),
+        2,
+        "`$.turn.turn_id`",
+    ),
+    "a turn that was never tried": (
+        line(2, turn={"turn_id": "t1", "attempt": 0, "message_seqs": [3]}),
+        2,
+        "`$.turn.attempt`",
+    ),
+    "a turn about no message": (
+        line(2, turn={"turn_id": "t1", "attempt": 1, "message_seqs": []}),
+        2,
+        "`$.turn.message_seqs`",
+    ),
     "a turn about nothing pending": (line(2, pending=[]), 2, "turn: expected pending messages, met [3]"),
     "a text that was changed": (body(3, content="hullo"), 2, "damaged: expected the chain of its entries"),
     "a time that was changed": (line(4, at="2027-01-15T08:00:01Z"), 2, "damaged"),
@@ -216,6 +274,47 @@ def test_a_line_without_end_is_read_no_further_than_a_line_may_be_long() -> None
 def test_lines_that_another_program_wrote_need_neither_chain_nor_digest() -> None:
     lines = line(2, chain="", tag=..., title=...)(good())
     assert len(import_lines(InMemorySessionStore(), lines)) == 2
+
+
+@pytest.mark.parametrize("told", [0, 7, 2**53 - 1, ...], ids=str)
+def test_what_a_line_says_of_its_sessions_messages_and_tokens_is_not_believed(
+    store: SessionStore, told: object
+) -> None:
+    lines = line(2, entries=4, pending=[], turn=None, chain="", message_count=told, token_count=told)(good())
+    lines = line(7, message_count=told, token_count=told)(taken_out(lines))
+    ann, bob = import_lines(store, lines)
+    assert (ann.message_count, ann.token_count) == (0, 0)  # one of another epoch, one taken out of the queue
+    assert (bob.message_count, bob.token_count) == (1, 10)
+    stats = store.stats()
+    assert (stats.total_messages, stats.total_tokens) == (1, 10)
+
+
+MINUTES = st.integers(-23 * 60, 23 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+NEAR = st.sampled_from([datetime(1, 1, 1), datetime(9999, 12, 31)])  # noqa: DTZ001 - a zone is drawn for them
+
+
+@given(st.datetimes(timezones=MINUTES) | st.builds(lambda at, zone: at.replace(tzinfo=zone), NEAR, MINUTES))
+@example(datetime(1, 1, 1, tzinfo=UTC))
+@example(datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC))
+def test_every_time_that_is_imported_can_be_shown_and_exported_again(at: datetime) -> None:
+    store = InMemorySessionStore()
+    times = dict.fromkeys(("created_at", "updated_at", "last_active_at"), at.isoformat())
+    lines = line(6, **times)(line(7, at=at.isoformat())(line(6, chain="")(good())))
+    if _is_in_utc(at):
+        import_lines(store, lines)
+        assert at in [session_info(facts, 1).created_at for facts in store.list(SessionFilter())]
+        assert len(exported(store)) == len(good())
+    else:
+        with pytest.raises(BadImportError, match=r"line 6: created_at: expected a time .*, met "):
+            import_lines(store, lines)
+
+
+def _is_in_utc(at: datetime) -> bool:
+    try:
+        at.astimezone(UTC)
+    except OverflowError:
+        return False
+    return True
 
 
 def test_a_withdrawn_session_may_come_again() -> None:

@@ -27,7 +27,8 @@ from greenroom.runtime.wiring import open_core
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from tests.runtime import manager_model
-from tests.runtime.manager_model import HOLD, SECOND, Refused, answer_to
+from tests.runtime.kept_session import HOLD, answer_to
+from tests.runtime.manager_model import SECOND, Refused
 
 CLOCKS = ClockSettings(
     idle_after=manager_model.IDLE_AFTER,
@@ -127,7 +128,7 @@ class Runtime:
         await self._opened.wait()
 
     def close(self) -> None:
-        """End it for good, and the turns that last: no time passes that would cut them off."""
+        """End it for good, and the turns that last."""
         self._is_over = True
         for gate in self._gates.values():
             gate.set()
@@ -195,11 +196,18 @@ class Three:
     def close(self) -> None:
         """End everything; nothing may have gone wrong meanwhile."""
         if self._token is not None:
-            for runtime in self.runtimes:
-                trio.from_thread.run_sync(runtime.close, trio_token=self._token)
+            trio.from_thread.run_sync(self._let_go, trio_token=self._token)
         self._thread.join()
         if self._failure is not None:
             raise self._failure
+        self._check_reports()
+
+    def _let_go(self) -> None:
+        self._clock.rate = 10.0  # what does not end by itself is cut off in time
+        for runtime in self.runtimes:
+            runtime.close()
+
+    def _check_reports(self) -> None:
         assert [runtime.reports for runtime in self.runtimes] == [[], [], []]
 
     def _live(self) -> None:
@@ -242,6 +250,7 @@ class Three:
         """Wait until nothing goes on any more: no task could run, no thread works, every hook was told."""
         await wait_all_tasks_blocked()
         while any(runtime.is_busy for runtime in self.runtimes):
+            self._check_reports()  # a session that crashed waits for time that does not pass
             await wait_all_tasks_blocked(0.0005)
         for runtime in self.runtimes:
             await runtime.core._around.ends.settle()
