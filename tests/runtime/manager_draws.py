@@ -47,3 +47,7 @@ filters = st.builds(
     offset=st.integers(0, 2),
 )
 Expecting = Literal["nothing", "epoch", "seq", "both", "another epoch", "another seq"]
+verbs = st.sampled_from(["new_session", "reset", "clear", "archive", "delete"])
+expectings: st.SearchStrategy[Expecting] = st.sampled_from(
+    ["nothing", "nothing", "nothing", "epoch", "seq", "both", "another epoch", "another seq"]
+)

@@ -89,7 +89,9 @@ async def export(runtime: Runtime) -> list[Any]:
 
 
 async def look(runtime: Runtime, session: SessionID, one: Kept | None) -> list[Any]:
-    """The whole of a session, as the store, the manager and the model have it."""
+    """The whole of a session, as the store, the manager and the model have it; and who is at work for it."""
+    at_work = [turn for turn in runtime.core._around.turns._running.values() if turn.session == session]
+    assert len(at_work) == (one is not None and one.running is not None)
     facts = await runtime.manager.facts(session)
     entries = await runtime.core.reads(runtime.core.reads.store.entries, session, 0, 10_000)
     said = await runtime.manager.get_messages(session)

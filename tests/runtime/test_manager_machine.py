@@ -21,12 +21,14 @@ from tests.runtime.manager_draws import (
     client_ids,
     commands,
     contents,
+    expectings,
     filters,
     messages,
     modes,
     sessions,
     texts,
     updates,
+    verbs,
 )
 from tests.runtime.manager_looks import COUNTER, attach, cancel, end, export, look, look_at_ends, named
 from tests.runtime.manager_model import NOT_FOUND, Model, Refused
@@ -89,9 +91,12 @@ class Managers(RuleBasedStateMachine):
             assert answer["status"] == ("done" if wait == "done" and status == "accepted" else status)
         self.look(session)
 
-    @rule(session=sessions, client_id=client_ids)
-    def send_what_lasts(self, session: SessionID, client_id: str) -> None:
+    @rule(session=sessions, client_id=client_ids, verb=st.none() | verbs)
+    def send_what_lasts(self, session: SessionID, client_id: str, verb: str | None) -> None:
+        """Begin a turn that lasts, and perhaps end the conversation in the midst of it."""
         self.send(session, HOLD, client_id, "followup", waits=False)
+        if verb is not None:
+            self.end(session, verb, "nothing")
 
     @rule(session=sessions, content=commands, client_id=client_ids, waits=st.booleans())
     def send_a_command(self, session: SessionID, content: str, client_id: str, waits: bool) -> None:  # noqa: FBT001 - a rule's parameter
@@ -108,13 +113,7 @@ class Managers(RuleBasedStateMachine):
             assert line.client_id is not None
             self.send(session, spelling.format(stored), line.client_id, "followup", waits=bool(back % 2))
 
-    @rule(
-        session=sessions,
-        verb=st.sampled_from(["new_session", "reset", "clear", "archive", "delete"]),
-        expecting=st.sampled_from(
-            ["nothing", "nothing", "nothing", "epoch", "seq", "both", "another epoch", "another seq"]
-        ),
-    )
+    @rule(session=sessions, verb=verbs, expecting=expectings)
     def end(self, session: SessionID, verb: str, expecting: Expecting) -> None:
         ends = {"new_session": "new", "clear": "reset"}
         is_expected = not expecting.startswith("another") or verb == "clear"

@@ -286,3 +286,18 @@ async def test_compaction_is_known_and_not_supported_yet(client: Peer, method: s
     await client.call("session.attach", session=S)
     error = await refused(client, method, session=S)
     assert (error["code"], error["data"]) == (-32013, {"name": "not_supported", "retryable": False})
+
+
+async def test_nothing_that_a_deletion_cuts_off_is_told_before_its_answer(tmp_path: Path) -> None:
+    gated = Gated()
+    async with serving(tmp_path, gated.agent) as server, peer(server.url) as client:
+        await client.call("session.attach", session=S)
+        await client.say(S, "one two", "1")
+        await client.say(S, "waits", "2")
+        gated.let()
+        await client.event("turn.delta")
+        number = await client.post("session.delete", session=S)
+        assert await client.result(number) == {"deleted": True}
+        await client.event("session.ended")
+        order = [frame.get("id", frame.get("params", {}).get("type")) for frame in client.log]
+        assert order[order.index("turn.delta") + 1 :] == [number, "session.ended"]
