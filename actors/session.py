@@ -233,6 +233,7 @@ class Session:
                 self._remember(entry)
         elif taken.removes:
             self._recall.clear()
+            self._turn.empty()
         self._answer(taken)
         if taken.ending is not None:
             self._around.ends.added()

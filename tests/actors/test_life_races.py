@@ -1,4 +1,4 @@
-"""A message that meets a transition of its session is never lost: 2,000 races under a seeded scheduler."""
+"""A message that meets a transition of its session is never lost: 2,000 races, the order of tasks drawn."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -76,7 +76,7 @@ class Race:
         pauses: Checkpoints before each message is delivered.
         pause: Checkpoints before the command is.
         answers: Whether an agent answers the messages.
-        scheduler: Seeds Trio's choice among the tasks that are ready.
+        scheduler: Decides the order in which Trio runs the tasks that are ready.
     """
 
     pauses: list[int]

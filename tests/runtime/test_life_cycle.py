@@ -9,6 +9,7 @@ import trio
 from greenroom.actors.clocks import ClockSettings
 from greenroom.actors.events import StateChanged
 from greenroom.actors.hooks import HookManager
+from greenroom.actors.turn import Agent, Turn
 from greenroom.persistence import InMemorySessionStore
 from greenroom.persistence.records import Ending, EndReason, SessionEnded, SessionState
 from greenroom.runtime.config import Limits
@@ -66,12 +67,12 @@ class Life:
 
 
 @asynccontextmanager
-async def living(*, silence: bool = True) -> AsyncGenerator[Life]:
+async def living(*, silence: bool = True, agent: Agent = ECHO) -> AsyncGenerator[Life]:
     reports = Reports()
     hooks = HookManager(reports)
     async with open_core(
         InMemorySessionStore(),
-        ECHO,
+        agent,
         Limits(),
         reports,
         clocks=CLOCKS if silence else None,
@@ -218,3 +219,26 @@ async def test_every_end_in_the_journal_has_the_end_id_that_its_hooks_were_told(
     assert len(stored) == 4
     told = [ending.end_id for name, ending in life.told if name == "first"]
     assert sorted(told) == sorted(stored), "of one session in order, of two in any"
+
+
+@pytest.mark.parametrize("verb", ["new_session", "reset", "archive", "delete"])
+@on_mock_time
+async def test_p17_ending_a_conversation_ends_the_agent_that_answers_in_it(verb: str) -> None:
+    at_work: list[str] = []
+
+    async def answer(turn: Turn) -> None:
+        at_work.append(turn.turn_id)
+        try:
+            await turn.say("so far")
+            await trio.sleep_forever()
+        finally:
+            at_work.remove(turn.turn_id)
+
+    async with living(silence=False, agent=Agent("endless", answer)) as life:
+        await life.manager.send(ANN, "hello")
+        await trio.sleep(1)
+        assert len(at_work) == 1
+        await getattr(life.manager, verb)(ANN)
+        await trio.sleep(1)
+        assert at_work == []
+        assert life.told[0][1].messages[-1].content == "so far"

@@ -213,7 +213,7 @@ class Three:
     def _live(self) -> None:
         try:
             trio.run(self._main, clock=self._clock)
-        except BaseException as exc:  # noqa: BLE001 - raised in `close`, by the thread that waits
+        except BaseException as exc:  # noqa: ASYNC103, BLE001 - raised in `close`, where somebody waits
             self._failure = exc
         finally:
             self._ready.set()
