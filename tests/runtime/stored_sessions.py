@@ -120,8 +120,10 @@ def _is_in_context(entry: Entry, journal: Iterable[Entry], epoch: int) -> bool:
 def _is_waiting(entry: Entry, journal: Iterable[Entry], epoch: int) -> bool:
     ends = [other.body for other in journal if isinstance(other.body, TurnFinished)]
     is_answered = any(entry.seq in end.message_seqs for end in ends if not end.will_retry)
+    removals = [other.body for other in journal if isinstance(other.body, QueueRemoved)]
+    is_removed = any(entry.seq in removal.seqs for removal in removals)
     is_users = isinstance(entry.body, Message) and entry.body.role == "user"
-    return is_users and not is_answered and _is_in_context(entry, journal, epoch)
+    return is_users and entry.epoch == epoch and not (is_answered or is_removed)
 
 
 def put(store: SessionStore, stored: Iterable[Stored]) -> None:
