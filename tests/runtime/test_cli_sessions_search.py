@@ -14,8 +14,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     folder = tmp_path_factory.mktemp("server")
     with RunningServer(folder) as running:
         url = running.addresses["ws"]
-        said = {"echo:web:ann": "Green tea, please\nOnly \x1b[2J water\n", "echo:app:bob": "black TEA\n"}
-        for session, text in said.items():
+        said = [
+            ("echo:web:ann", "Green tea, please\n"),
+            ("echo:web:ann", "Only \x1b[2J water\n"),  # by a call of its own: the first is answered by then
+            ("echo:app:bob", "black TEA\n"),
+        ]
+        for session, text in said:
             assert greenroom("chat", session, "--url", url, cwd=folder, stdin=text).returncode == 0
         yield running
         assert running.stop() == 0
