@@ -207,10 +207,9 @@ class _Clocks:
         return min(waits)
 
     def _wait_for(self, row: SessionFacts) -> list[float]:
-        since = row.archived_at if row.state is _ARCHIVED else row.last_active_at
-        if since is None:
+        if row.silent_since is None:
             return []
-        silent = self._silence.silence(since)
+        silent = self._silence.silence(row.silent_since)
         return [step.after - silent + LATE_ENOUGH for step in self._steps if row.state in step.states]
 
 

@@ -95,7 +95,7 @@ def _in_state(state: Conversation, to: SessionState, at: int) -> Conversation:
 
 
 def _is_silent(facts: SessionFacts, command: Age) -> bool:
-    since = facts.archived_at if facts.state is SessionState.ARCHIVED else facts.last_active_at
+    since = facts.silent_since
     return facts.state is command.state and since is not None and since < command.before
 
 

@@ -27,7 +27,7 @@ from ..persistence.records import (
 )
 from .backlog import find_backlog
 from .commands import Age, Attach, Attached, Command, Lone, Open, Send, Stepped
-from .conversation import Conversation, Step, with_facts
+from .conversation import Conversation, Step, facts_of, with_facts
 from .effects import (
     Answer,
     AnswerFacts,
@@ -247,8 +247,8 @@ class Session:
             match effect:
                 case Answer(reply, value):
                     reply.resolve(value)
-                case AnswerFacts(reply, value) if self._state.facts is not None:
-                    reply.resolve(value(self._state.facts))
+                case AnswerFacts(reply, value):
+                    reply.resolve(value(facts_of(self._state)))
                 case AnswerWhenTold(reply, value) if taken.ending is not None:
                     self._around.ends.answer_when_told(taken.ending.end_id, reply, value)
                 case Refuse(reply, error):

@@ -1,19 +1,16 @@
 """The one turn that a session may have running: begun, held, stopped and forgotten by the session actor."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from ..persistence.records import Message, TurnMark
 from .commands import Command, RunningTurn
+from .context import LiveContext
 from .conversation import Conversation
 from .effects import Begin
 from .events import Live, TurnDelta, TurnStarted
 from .mailbox import Mailbox
 from .turn import Turn
-
-if TYPE_CHECKING:
-    from .context import LiveContext
-    from .turn_host import TurnHost
+from .turn_host import TurnHost
 
 
 class TurnSlot:
@@ -27,7 +24,7 @@ class TurnSlot:
     """
 
     def __init__(
-        self, host: "TurnHost", mailbox: Mailbox[Command], max_bytes: int, tell: Callable[[Live], None]
+        self, host: TurnHost, mailbox: Mailbox[Command], max_bytes: int, tell: Callable[[Live], None]
     ) -> None:
         self._host = host
         self._mailbox = mailbox
@@ -50,7 +47,7 @@ class TurnSlot:
         text = self._turn.text
         return RunningTurn(self._turn.turn_id, text, len(text))
 
-    def begin(self, effect: Begin, state: Conversation, context: "LiveContext") -> None:
+    def begin(self, effect: Begin, state: Conversation, context: LiveContext) -> None:
         """Run a turn on the conversation as it is."""
         messages = tuple(e.body for e in effect.entries if isinstance(e.body, Message))
         head = state.facts.head_seq if state.facts else 0

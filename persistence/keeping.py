@@ -6,7 +6,7 @@ from operator import itemgetter
 from .errors import DuplicateClientIdError, SessionExistsError, StaleHeadError, UnstorableError
 from .ids import SessionID
 from .importing import import_append, require_chain
-from .records import Append, Entry, Hit, Message, SessionFacts, SessionImport, SessionState, TurnFinished
+from .records import Append, Entry, Hit, Message, SessionFacts, SessionImport, TurnFinished
 from .rows import journal_rows, require_storable
 from .search import snippet, words
 
@@ -96,7 +96,7 @@ def oldest_due(rows: Sequence[SessionFacts], before: int, limit: int) -> list[Se
     """The rows of one state that have been silent, or archived, since before a moment; oldest first."""
     due: list[tuple[int, str, SessionFacts]] = []
     for facts in rows:
-        since = facts.archived_at if facts.state is SessionState.ARCHIVED else facts.last_active_at
+        since = facts.silent_since
         if since is not None and since < before:
             due.append((since, str(facts.id), facts))
     due.sort(key=itemgetter(1), reverse=True)

@@ -144,6 +144,11 @@ class SessionFacts(msgspec.Struct, frozen=True, kw_only=True):
     compacted_at: int | None = None
     archived_at: int | None = None
 
+    @property
+    def silent_since(self) -> int | None:
+        """Since when nothing has happened: its last message, or its archiving where that is known."""
+        return self.archived_at if self.state is SessionState.ARCHIVED else self.last_active_at
+
 
 class SessionRecord(msgspec.Struct, frozen=True):
     """What a session needs to live: its facts, the newest messages of its epoch, and its pending ones.

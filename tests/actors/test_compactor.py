@@ -1,7 +1,5 @@
 """What a compaction makes of a context, with a language model written by hand, or with none."""
 
-from collections.abc import Sequence
-
 import msgspec
 import pytest
 import trio
@@ -14,28 +12,7 @@ from greenroom.persistence.records import Message, ToolCall
 from hypothesis import given
 from hypothesis import strategies as st
 
-
-class Scribe:
-    """A language model: gives the answer it was made with, and remembers what it was asked."""
-
-    def __init__(self, answer: str = "They spoke of tea.") -> None:
-        self.answer = answer
-        self.asked: list[tuple[str, tuple[Message, ...], int]] = []
-
-    async def __call__(self, prompt: str, messages: Sequence[Message], max_tokens: int) -> str:
-        await trio.lowlevel.checkpoint()
-        self.asked.append((prompt, tuple(messages), max_tokens))
-        return self.answer
-
-
-async def failing(prompt: str, messages: Sequence[Message], max_tokens: int) -> str:
-    await trio.lowlevel.checkpoint()
-    raise OSError(f"{prompt} {messages} {max_tokens}")
-
-
-async def endless(prompt: str, messages: Sequence[Message], max_tokens: int) -> str:
-    await trio.sleep_forever()
-    return f"{prompt} {messages} {max_tokens}"
+from tests.actors.scribe import Scribe, endless, failing
 
 
 def words(text: str) -> int:

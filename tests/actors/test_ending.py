@@ -299,8 +299,10 @@ async def test_compacting_that_a_former_process_began_reads_as_active(memory: Se
         await core.router.ask(ANN, partial(SetState, SessionState.COMPACTING))
         assert memory.facts(ANN).state is SessionState.COMPACTING  # type: ignore[union-attr]
     async with running(memory, NOBODY) as core:
-        await send(core, ANN, "b")
+        await core.recovery.wait()
+        await trio.testing.wait_all_tasks_blocked()
         assert memory.facts(ANN).state is SessionState.ACTIVE  # type: ignore[union-attr]
+        assert len(core.registry) == 0
 
 
 def contents_of(ending: Ending) -> list[str]:

@@ -13,16 +13,7 @@ from greenroom.actors.outside import AskModel, ProviderError
 from greenroom.actors.refresh import MemoryRefreshConfig, MemoryRefresher, default_memory_refresh_config
 from greenroom.persistence.records import Message
 
-
-class Notebook:
-    """Where memory goes."""
-
-    def __init__(self) -> None:
-        self.pages: list[tuple[str, str]] = []
-
-    async def refresh_memory(self, extracted: str, session_id: str) -> None:
-        await trio.lowlevel.checkpoint()
-        self.pages.append((session_id, extracted))
+from tests.actors.scribe import Notebook, Scribe, endless, failing
 
 
 class TornNotebook:
@@ -33,30 +24,7 @@ class TornNotebook:
         raise OSError(f"{extracted} {session_id}")
 
 
-class Extractor:
-    """A language model that is asked what to keep."""
-
-    def __init__(self, answer: str) -> None:
-        self.answer = answer
-        self.asked: list[tuple[str, int, int]] = []
-
-    async def __call__(self, prompt: str, messages: Sequence[Message], max_tokens: int) -> str:
-        await trio.lowlevel.checkpoint()
-        self.asked.append((prompt, len(messages), max_tokens))
-        return self.answer
-
-
-async def failing(prompt: str, messages: Sequence[Message], max_tokens: int) -> str:
-    await trio.lowlevel.checkpoint()
-    raise OSError(f"{prompt} {messages} {max_tokens}")
-
-
-async def endless(prompt: str, messages: Sequence[Message], max_tokens: int) -> str:
-    await trio.sleep_forever()
-    return f"{prompt} {messages} {max_tokens}"
-
-
-KEEPS = Extractor("- Prefers tea\n- Prefers tea\n- Saved to /tmp/x")
+KEEPS = "- Prefers tea\n- Prefers tea\n- Saved to /tmp/x"
 
 
 def context(count: int) -> ContextView:
@@ -114,17 +82,17 @@ def test_a_transition_is_the_step_across_a_threshold(
 
 
 async def test_what_is_worth_keeping_is_normalised_and_saved_under_the_sessions_id() -> None:
-    notebook, extract = Notebook(), Extractor(KEEPS.answer)
+    notebook, extract = Notebook(), Scribe(KEEPS)
     config = MemoryRefreshConfig(system_prompt="What stays true?", max_extract_tokens=77)
     assert await integration(extract, notebook, config).refresh_memory_before_compaction(context(60)) == 1
     assert notebook.pages == [("echo:web:ann", "- Prefers tea")]
-    assert extract.asked == [("What stays true?", 60, 77)]
+    assert extract.asked == [("What stays true?", context(60).messages, 77)]
 
 
 @pytest.mark.parametrize("answer", ["NO_MEMORY_NEEDED", "no_memory_needed", "", " \n", "- Saved to /tmp/x"])
 async def test_an_answer_with_nothing_to_keep_saves_nothing(answer: str) -> None:
     notebook = Notebook()
-    assert await integration(Extractor(answer), notebook).refresh_memory_before_compaction(context(60)) == 0
+    assert await integration(Scribe(answer), notebook).refresh_memory_before_compaction(context(60)) == 0
     assert notebook.pages == []
 
 
@@ -132,7 +100,7 @@ async def test_an_answer_with_nothing_to_keep_saves_nothing(answer: str) -> None
 async def test_nothing_is_asked_when_turned_off_or_of_fewer_than_three_messages(
     *, enabled: bool, count: int
 ) -> None:
-    extract = Extractor(KEEPS.answer)
+    extract = Scribe(KEEPS)
     one = integration(extract, Notebook(), MemoryRefreshConfig(enabled=enabled))
     assert await one.refresh_memory_before_compaction(context(count)) == 0
     assert extract.asked == []
@@ -140,7 +108,7 @@ async def test_nothing_is_asked_when_turned_off_or_of_fewer_than_three_messages(
 
 async def test_memory_is_saved_before_the_context_is_compacted() -> None:
     notebook = Notebook()
-    done = await integration(KEEPS, notebook).compact_with_memory_refresh(context(80))
+    done = await integration(Scribe(KEEPS), notebook).compact_with_memory_refresh(context(80))
     assert (done.result.removed_messages, len(notebook.pages)) == (78, 1)
 
 
@@ -150,7 +118,7 @@ async def test_a_custom_prompt_reaches_the_compactor() -> None:
 
 
 @pytest.mark.parametrize(
-    ("extract", "refresher"), [(failing, Notebook()), (endless, Notebook()), (KEEPS, TornNotebook())]
+    ("extract", "refresher"), [(failing, Notebook()), (endless, Notebook()), (Scribe(KEEPS), TornNotebook())]
 )
 async def test_a_failing_extraction_is_reported_and_never_stops_a_compaction(
     extract: AskModel,

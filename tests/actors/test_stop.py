@@ -152,7 +152,7 @@ async def test_p17_an_agent_that_will_not_stop_is_named_and_its_words_are_droppe
         await trio.testing.wait_all_tasks_blocked()
         before = trio.current_time()
         assert await cancel(core, ANN) == (ack.turn_id,)
-        assert trio.current_time() - before < 1
+        assert trio.current_time() - before < 10  # the agent holds out for 30
         await trio.sleep(2)
         assert reports.of(AgentWouldNotStop) == [AgentWouldNotStop(ANN, ack.turn_id or "", "stubborn")]
         await trio.sleep(60)

@@ -1,5 +1,9 @@
 """A hand that writes to a store the way a session does, with little to say."""
 
+import os
+import signal
+import sys
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -38,3 +42,21 @@ def write(store: SessionStore, base: SessionFacts, *bodies: Body | str, **change
     epoch = changes.get("epoch", base.epoch)
     entries = [entry(seq, body, epoch=epoch, tokens=10) for seq, body in enumerate(bodies, base.head_seq + 1)]
     return stored(store, append(base, *entries, **changes))
+
+
+def die_at(call: int, work: Callable[[], object]) -> None:
+    """Do some work in a child that is killed before its C call number ``call``."""
+    child = os.fork()
+    if child == 0:
+        count = 0
+
+        def watch(_frame: object, event: str, _argument: object) -> None:
+            nonlocal count
+            count += event == "c_call"
+            if count == call:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.setprofile(watch)
+        work()
+        os._exit(0)
+    os.waitpid(child, 0)

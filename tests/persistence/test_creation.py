@@ -1,8 +1,7 @@
 """A database appears whole or not at all."""
 
-import os
-import signal
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,24 +11,6 @@ from greenroom.persistence.errors import StoreFormatError, StoreOpenError
 from sqlite_utils.utils import sqlite3
 
 from . import hand
-
-
-def create_and_die(place: Path, call: int) -> None:
-    """Create in a child that is killed before its C call number ``call``."""
-    child = os.fork()
-    if child == 0:
-        count = 0
-
-        def watch(_frame: object, event: str, _argument: object) -> None:
-            nonlocal count
-            count += event == "c_call"
-            if count == call:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        sys.setprofile(watch)
-        create(place)
-        os._exit(0)
-    os.waitpid(child, 0)
 
 
 def calls_to_create(place: Path) -> int:
@@ -55,7 +36,7 @@ def test_p2_a_kill_at_any_call_leaves_no_database_or_a_whole_one(tmp_path: Path)
     found_there = set[bool]()
     for call in (*range(1, last, last // 40), *range(last - 12, last)):
         place = tmp_path / f"{call}.db"
-        create_and_die(place, call)
+        hand.die_at(call, partial(create, place))
         found_there.add(place.exists())
         store = SQLiteSessionStore(place)
         assert hand.write(store, hand.facts(), "hello").head_seq == 1

@@ -1,11 +1,9 @@
 """An older database is brought up to date whole, or stays what it was."""
 
-import os
-import signal
 import stat
-import sys
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -105,24 +103,6 @@ def test_p9_a_step_that_fails_leaves_the_old_schema_and_data(
         assert store.stats().total_sessions == 2
 
 
-def migrate_and_die(place: Path, call: int) -> None:
-    """Open in a child that is killed before its C call number ``call``."""
-    child = os.fork()
-    if child == 0:
-        count = 0
-
-        def watch(_frame: object, event: str, _argument: object) -> None:
-            nonlocal count
-            count += event == "c_call"
-            if count == call:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        sys.setprofile(watch)
-        SQLiteSessionStore(place)
-        os._exit(0)
-    os.waitpid(child, 0)
-
-
 @pytest.mark.usefixtures("old")
 def test_p9_a_kill_at_any_call_leaves_the_old_or_the_new_schema_whole(place: Path) -> None:
     original = place.read_bytes()
@@ -134,7 +114,7 @@ def test_p9_a_kill_at_any_call_leaves_the_old_or_the_new_schema_whole(place: Pat
             side.unlink()
         place.write_bytes(original)
         calls += 7
-        migrate_and_die(place, calls)
+        hand.die_at(calls, partial(SQLiteSessionStore, place))
         version, _ = schema(place)
         step += version == 2
         found.add(version)

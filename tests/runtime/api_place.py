@@ -23,6 +23,8 @@ from greenroom.runtime import (
     open_manager,
 )
 
+from tests.actors.scribe import Notebook
+
 from .serving import ECHO
 
 ADA = SessionID("echo", "app", "ada", "tea")
@@ -39,17 +41,6 @@ class Ears:
     async def on_session_end(self, ending: Ending, reason: EndReason) -> None:
         await trio.lowlevel.checkpoint()
         self.heard.append((reason, ending.facts.title, len(ending.messages)))
-
-
-class Notebook:
-    """Where memory goes."""
-
-    def __init__(self) -> None:
-        self.pages: list[tuple[str, str]] = []
-
-    async def refresh_memory(self, extracted: str, session_id: str) -> None:
-        await trio.lowlevel.checkpoint()
-        self.pages.append((session_id, extracted))
 
 
 @dataclasses.dataclass

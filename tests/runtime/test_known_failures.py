@@ -9,7 +9,7 @@ import trio
 from greenroom.actors.clocks import ClockSettings
 from greenroom.actors.compaction import CompactionSettings, Retries, find_cut
 from greenroom.actors.compactor import ContextView, SessionCompactor
-from greenroom.actors.hooks import HookManager
+from greenroom.actors.hooks import HOOK_SECONDS, HookManager
 from greenroom.persistence import InMemorySessionStore, SessionStore, SQLiteSessionStore
 from greenroom.persistence.ids import SessionID
 from greenroom.persistence.records import (
@@ -28,6 +28,8 @@ from greenroom.runtime.config import Cleanup, Config, Limits
 from greenroom.runtime.embedding import open_manager
 from greenroom.runtime.manager import SessionManager
 from greenroom.runtime.wiring import open_core
+
+from tests.actors.hand import on_mock_time
 
 ADA = SessionID("echo", "app", "ada")
 
@@ -249,19 +251,21 @@ class Hangs:
         await trio.sleep_forever()
 
 
+@on_mock_time
 async def test_a_hook_that_hangs_holds_up_neither_sessions_nor_other_hooks() -> None:
-    hooks, heard = HookManager(seconds=0.2), Heard()
+    hooks, heard = HookManager(), Heard()
     hooks.register(Hangs())
     hooks.register(heard)
     store = InMemorySessionStore()
     async with open_core(store, find_agent("none"), Limits(), lambda _: None, hooks=hooks) as core:
         manager = SessionManager(core)
         await manager.add_message(ADA, Message("user", "hello"))
-        with trio.fail_after(0.15):  # before the hook has had its time
-            await manager.reset(ADA)
-            await manager.add_message(ADA, Message("user", "again"))
-        with trio.fail_after(5):
-            await manager.delete(ADA)
+        began = trio.current_time()
+        await manager.reset(ADA)
+        await manager.add_message(ADA, Message("user", "again"))
+        assert trio.current_time() == began  # no time has passed, and the hook has had none of its own
+        await manager.delete(ADA)
+        assert trio.current_time() == began + 2 * HOOK_SECONDS
         assert [ending.reason for ending in heard.endings] == [EndReason.RESET, EndReason.DELETE]
 
 

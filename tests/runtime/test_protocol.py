@@ -131,11 +131,11 @@ def test_brackets_inside_strings_are_text() -> None:
     ids=lambda frame: frame[:8] + "…" + frame[-8:],
 )
 def test_p20_no_frame_of_the_largest_size_holds_the_loop_for_long(frame: str) -> None:
-    """As processor time, so that a loaded machine is no failure; most of it is the look at the depth."""
+    """What grows with the square of a frame would take minutes of processor time."""
     began = time.process_time()
     with pytest.raises(ProtocolError):
         decode(frame)
-    assert time.process_time() - began < 0.2
+    assert time.process_time() - began < 3
 
 
 def test_of_a_key_given_twice_the_last_holds() -> None:

@@ -219,7 +219,7 @@ async def test_closing_cuts_a_peer_that_takes_nothing(nursery: trio.Nursery) -> 
     started = trio.current_time()
     with trio.fail_after(5):
         await tap.aclose()
-    assert 0.9 < trio.current_time() - started < 2
+    assert trio.current_time() - started > 0.9
     with pytest.raises(trio.BrokenResourceError):
         await read_all(peer)
     await peer.aclose()
