@@ -6,13 +6,14 @@ READY := .venv/.ready
 ROOMS := actors bench persistence runtime
 ARGS ?=
 KILLS ?= 200
+PEERS := autogen-core==0.7.5 pykka==4.5.0 uvloop==0.23.0 xoscar==0.12.2
 
 # Off: 114 wants each nursery.start() target listed, 124 minds async functions that a protocol demands,
 # 127 wants httpx2 for httpx, 128 does not see a task_status that is handed on, 910 to 913 want a checkpoint on
 # every path, which batching avoids on purpose.
 ASYNC_RULES := --enable=ASYNC --disable=ASYNC114,ASYNC124,ASYNC127,ASYNC128,ASYNC910,ASYNC911,ASYNC912,ASYNC913
 
-.PHONY: setup serve test check check-deep bench chaos lock
+.PHONY: setup serve test check check-deep bench bench-peers chaos lock
 
 setup: $(READY)
 
@@ -60,6 +61,14 @@ bench: setup
 	$(BIN)/python -m greenroom.bench.startup
 	$(BIN)/python -m greenroom.bench.sessions
 	$(BIN)/python -m greenroom.bench.stored
+
+# The other actor libraries that `python -m greenroom.bench.actors` compares with, each in a place of its own.
+bench-peers: setup
+	@for peer in $(PEERS); do \
+	    folder=.venv/peers/$${peer%%==*}; \
+	    $(BIN)/python -m venv $$folder && \
+	    $$folder/bin/python -m pip install --quiet --disable-pip-version-check $$peer || exit 1; \
+	done
 
 chaos: setup
 	KILLS=$(KILLS) $(BIN)/pytest -s tests/chaos $(ARGS)

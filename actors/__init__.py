@@ -7,11 +7,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .supervisor import Supervisor
+    from .actor import Actor
+    from .asking import Finished, Question
+    from .opening import open_supervisor
+    from .ref import ActorRef
+    from .supervision import Supervisor
 
-__all__ = ["Supervisor"]
+__all__ = ["Actor", "ActorRef", "Finished", "Question", "Supervisor", "open_supervisor"]
 
-_HOMES = {"Supervisor": "supervisor"}
+_HOMES = {
+    "Actor": "actor",
+    "ActorRef": "ref",
+    "Finished": "asking",
+    "Question": "asking",
+    "Supervisor": "supervision",
+    "open_supervisor": "opening",
+}
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for

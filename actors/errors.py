@@ -8,7 +8,11 @@ GreenroomError
 ├── BusyError               a bounded queue is full; nothing was stored
 │   └── MailboxFullError    ... the actor's mailbox
 ├── MailboxClosedError      the actor has ended; a new one may be started
+│   └── ActorStoppedError   ... or ends before it answers
+├── ActorCrashedError       the actor failed over this message
+├── SupervisorFailedError   restarting does not help; whoever opened the supervisor decides
 ├── QuarantinedError        the session crashed too often and rests
+│   └── ActorQuarantinedError   ... or another actor did
 ├── UnavailableError        the store failed, or the outcome of a commit is unknown
 ├── DamagedError            what is stored of the session cannot be trusted
 ├── ShuttingDownError       the runtime takes no more work
@@ -90,6 +94,30 @@ class QuarantinedError(GreenroomError):
 
     name = "session_quarantined"
     retryable = True
+
+
+class ActorStoppedError(MailboxClosedError):
+    """The actor has ended, or was stopped before it could answer."""
+
+    name = "actor_stopped"
+
+
+class ActorCrashedError(GreenroomError):
+    """The actor raised while it handled the message; its error is the cause of this one."""
+
+    name = "actor_crashed"
+
+
+class ActorQuarantinedError(QuarantinedError):
+    """The actor crashed too often in a short time; ``retry_after`` is the time left."""
+
+    name = "actor_quarantined"
+
+
+class SupervisorFailedError(GreenroomError):
+    """Actors crashed more often than the supervisor may restart them; the last crash is the cause."""
+
+    name = "supervisor_failed"
 
 
 class UnavailableError(GreenroomError):

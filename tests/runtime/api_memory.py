@@ -22,6 +22,7 @@ from greenroom.runtime import (
     normalize_token_budget,
 )
 
+from .api_actors import ACTORS
 from .api_place import ADA, Place, Row, context
 
 _RESULT = "summary preserved_messages removed_messages tokens_before tokens_after tokens_saved duration"
@@ -220,7 +221,6 @@ NOT_YET: Final = {
 """Published settings of what sessions do not do yet, as a file would have them; each is refused by name."""
 
 HOST: Final = [
-    Row("Actors", "Supervisor", lambda _: greenroom.actors.Supervisor.__name__, "Supervisor"),
     *(
         Row(name, name, lambda _, name=name: getattr(greenroom.runtime, name).__name__, name)
         for name in [
@@ -237,4 +237,4 @@ HOST: Final = [
     Row("TokenCounter", "TokenCounter", lambda _: TokenCounter()("hello world"), 2),
 ]
 
-ROWS: Final = [*COMPACTION, *MEMORY, *CONFIG, *HOST]
+ROWS: Final = [*COMPACTION, *MEMORY, *CONFIG, *ACTORS, *HOST]

@@ -1,0 +1,60 @@
+"""What is asked of an actor: the question, its place in the mailbox, and the last word of an actor."""
+
+from typing import Generic, TypeVar
+
+from trio.lowlevel import Abort, Task, current_task, reschedule
+
+R_co = TypeVar("R_co", covariant=True)
+
+
+class Question(Generic[R_co]):
+    """A message that is answered with an ``R``: ``class Get(Question[int])``; holds no fields of its own."""
+
+    __slots__ = ()
+
+
+class Ask:
+    """A question in a mailbox, together with the task that waits for its answer.
+
+    The asker may be cancelled at any time. Its abort takes the task out, so that a late answer finds nobody:
+    waking a remembered task would wake it in some other wait.
+
+    Attributes:
+        message: The question.
+        task: Who waits; None once it is answered or has left.
+        answer: What it was answered.
+        error: What it was answered instead.
+    """
+
+    __slots__ = ("answer", "error", "message", "task")
+
+    def __init__(self, message: object) -> None:
+        self.message = message
+        self.task: Task | None = current_task()
+        self.answer: object = None
+        self.error: Exception | None = None
+
+    def settle(self, answer: object, error: Exception | None = None) -> None:
+        """Answer; an answer after the first is ignored."""
+        if self.task is not None:
+            self.answer = answer
+            self.error = error
+            reschedule(self.task)
+            self.task = None
+
+    def leave(self, _: object) -> Abort:
+        """The asker is cancelled."""
+        self.task = None
+        return Abort.SUCCEEDED
+
+
+class Finished(Exception):  # noqa: N818 - an end, not an error; raised as StopIteration is
+    """Raised by an actor's `receive`: it has done its work and ends normally.
+
+    Attributes:
+        answer: What the message is answered with, if it was asked.
+    """
+
+    def __init__(self, answer: object = None) -> None:
+        super().__init__(answer)
+        self.answer = answer
