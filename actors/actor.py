@@ -1,7 +1,7 @@
 """What a host writes: the behaviour of an actor."""
 
 from inspect import iscoroutinefunction
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from .ref import ActorRef
 
@@ -42,6 +42,17 @@ class Actor(Generic[M]):
             Finished: The actor ends normally, after this message.
         """
         raise NotImplementedError(f"{type(self).__name__}: expected a method receive, met none")
+
+    def take_waiting(self, limit: int) -> list[M]:
+        """Take up to ``limit`` more messages out of the mailbox, for an async `receive`.
+
+        They are in hand from now on, as the one that it was called with: a crash makes dead letters of all.
+        Questions are not taken, nor what is behind one: each is answered by a `receive` of its own.
+
+        Raises:
+            RuntimeError: It is not called from a running async `receive` of this actor.
+        """
+        return cast("list[M]", self.ref._cell.take_waiting(limit))  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # its own
 
     async def stopped(self) -> None:
         """Let go of what `started` took; called once for each `started` that returned, after a crash too."""

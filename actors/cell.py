@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 import trio
 
 from .actor_reports import ActorEnded, Why
-from .asking import Ask
+from .asking import Ask, control, is_control, message_of
 from .dead_letters import DeadLetter, DeadLetters, Fate
 from .errors import (
     ActorCrashedError,
@@ -17,11 +17,12 @@ from .errors import (
     GreenroomError,
     MailboxFullError,
 )
-from .holder import Holder
+from .holder import NOTHING, Batch, Holder
 from .line import Line
-from .mailbox import RETRY_AFTER
 from .reply import Reply
 from .restarts import Restarts
+
+RETRY_AFTER = 0.1  # seconds; about the time an actor needs for a full mailbox
 
 Restart = Literal["permanent", "transient", "temporary"]
 
@@ -86,6 +87,7 @@ class Cell:
     __slots__ = (
         "args",
         "behaviour",
+        "beyond_repair",
         "end",
         "failures",
         "holder",
@@ -119,6 +121,7 @@ class Cell:
         restart: Restart,
         mailbox: int,
         stop_within: float,
+        beyond_repair: tuple[type[Exception], ...] = (),
     ) -> None:
         self.house = house
         self.line = line
@@ -129,6 +132,7 @@ class Cell:
         self.restart: Restart = restart
         self.room = mailbox
         self.stop_within = stop_within
+        self.beyond_repair = beyond_repair
         self.phase = Phase.STARTING
         self.queue: deque[object] | None = deque()
         self.receive: Callable[[Any], Any] | None = None
@@ -168,22 +172,47 @@ class Cell:
         self.peak = self.peak or 1
         self.line.join(self)
 
-    def put_control(self, record: ActorEnded) -> None:
-        """Accept the notice of a death before all ordinary mail; for one at rest it is a dead letter."""
-        if self.phase is Phase.RESTING:
-            self.bury(record, "refused", None, self.refusal())
-        elif self.queue is None:
-            if self.phase is Phase.LIVE:
-                self.put_first(record)  # otherwise it has ended, and does without
-        else:
-            self._put_before_mail(self.queue, record)
-
-    def _put_before_mail(self, queue: deque[object], record: ActorEnded) -> None:
+    def put_control(self, message: object) -> None:
+        """Accept a message before all ordinary mail, whatever room there is; raises as `put_surely` does."""
+        queue = self.queue
+        if queue is None:
+            self.put_first(control(message))
+            return
         place = 0
-        while place < len(queue) and type(queue[place]) is ActorEnded:
+        while place < len(queue) and is_control(queue[place]):
             place += 1
-        queue.insert(place, record)
+        queue.insert(place, control(message))
         self.peak = max(self.peak, len(queue))
+
+    def put_surely(self, message: object) -> None:
+        """Accept a message behind all others, whatever room there is.
+
+        Raises:
+            ActorStoppedError: The actor has ended.
+            ActorQuarantinedError: It rests.
+        """
+        if self.queue is None:
+            self.put_first(message)
+        else:
+            self.queue.append(message)
+            self.peak = max(self.peak, len(self.queue))
+
+    def take_waiting(self, limit: int) -> list[object]:
+        """Hand over up to ``limit`` of the messages that wait, up to a question; they are in hand, too.
+
+        Nothing if the actor is not live: what waits then is for its next instance.
+        """
+        holder, taken = self.holder, list[object]()
+        if holder is None or holder.in_hand is NOTHING or holder.task is not trio.lowlevel.current_task():
+            raise RuntimeError(f"actor {self.name}: expected its async receive to take more, met another")
+        queue = self.queue if self.receive is not None else None
+        while queue and len(taken) < limit and not (type(queue[0]) is Ask and queue[0].task is not None):
+            taken.append(message_of(queue.popleft()))
+        if taken:
+            first = holder.in_hand
+            batch = holder.in_hand = first if type(first) is Batch else Batch((first,))
+            batch.extend(taken)
+        return taken
 
     def refusal(self) -> GreenroomError:
         """Why a message is not accepted now."""
@@ -206,18 +235,22 @@ class Cell:
         return crash
 
     def bury(self, entry: object, fate: Fate, error: Exception | None, answer: Exception) -> None:
-        """Make a dead letter of an entry, and answer whoever asked."""
+        """Make a dead letter of what was in the mailbox or in hand, and answer whoever asked."""
+        if type(entry) is Batch:
+            for one in entry:
+                self.bury(one, fate, error, answer)
+            return
         if type(entry) is Ask:
             entry.settle(None, answer)
-            entry = entry.message
         self.house.dead_letters.add(
             DeadLetter(
                 self.house.dead_letters,
                 self.put,
                 actor=self.name,
-                message=entry,
+                message=message_of(entry),
                 fate=fate,
                 error=error,
+                answer=answer,
                 at=trio.current_time(),
             )
         )
@@ -243,13 +276,18 @@ class Cell:
         self.phase = Phase.DOWN
         self.queue = deque()
 
-    def close(self, phase: Phase) -> None:
-        """Take and accept no more messages; what waits is dead letters, and each ask is answered."""
+    def close(self, phase: Phase, answer: Exception | None = None) -> None:
+        """Take and accept no more messages; what waits is dead letters, and each ask is answered.
+
+        Args:
+            phase: Where it stands from now on.
+            answer: For those who wait; why a message would not be accepted, if not given.
+        """
         waiting = self._take_away(phase)
         self.queue = None
         fate: Fate = "quarantined" if phase is Phase.RESTING else "stopped"
         for entry in waiting:
-            self.bury(entry, fate, None, self.refusal())
+            self.bury(entry, fate, None, answer or self.refusal())
 
     def _take_away(self, phase: Phase) -> deque[object]:
         """Swap the mailbox, so that whoever serves it finds it empty after the message in hand."""
@@ -260,20 +298,3 @@ class Cell:
         if served is not None:
             served.clear()
         return waiting
-
-
-class Notice:
-    """Tells one actor of another's end."""
-
-    __slots__ = ("_watcher",)
-
-    def __init__(self, watcher: Cell) -> None:
-        self._watcher = watcher
-
-    def resolve(self, value: ActorEnded, /) -> None:
-        """Put the notice into the watcher's mailbox."""
-        self._watcher.put_control(value)
-
-    def reject(self, error: Exception, /) -> None:
-        """An end is never an error."""
-        raise error

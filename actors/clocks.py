@@ -77,27 +77,6 @@ class _Step(NamedTuple):
     after: float
 
 
-async def run_clocks(
-    settings: ClockSettings,
-    reads: Reads,
-    ask_age: AskAge,
-    wall: Callable[[], int],
-    report: Reporter,
-) -> None:
-    """Let silence take effect, until cancelled; returns at once if nothing is ever to happen.
-
-    Args:
-        settings: When what happens.
-        reads: Reads the store off the loop.
-        ask_age: Asks one session.
-        wall: The wall clock, microseconds since the Unix epoch.
-        report: Told of `TimeSkipped`.
-    """
-    steps = _steps(settings)
-    if steps:
-        await _Clocks(steps, settings.interval, reads, ask_age, wall, report).run()
-
-
 def _steps(settings: ClockSettings) -> tuple[_Step, ...]:
     steps = (
         _Step((_ACTIVE, _IDLE, _COMPACTING, _SUSPENDED), _ARCHIVED, settings.archive_after),
@@ -108,29 +87,43 @@ def _steps(settings: ClockSettings) -> tuple[_Step, ...]:
     return tuple(step for step in steps if step.after > 0)
 
 
-class _Clocks:
-    def __init__(  # noqa: PLR0913, PLR0917 - called once, right above
+class Clocks:
+    """Lets silence take effect; made where the event loop runs, for it begins to look at the time.
+
+    Args:
+        settings: When what happens.
+        reads: Reads the store off the loop.
+        ask_age: Asks one session.
+        wall: The wall clock, microseconds since the Unix epoch.
+        report: Told of `TimeSkipped`.
+    """
+
+    def __init__(
         self,
-        steps: Sequence[_Step],
-        interval: float,
+        settings: ClockSettings,
         reads: Reads,
         ask_age: AskAge,
         wall: Callable[[], int],
         report: Reporter,
     ) -> None:
-        self._steps = steps
-        self._interval = interval
+        self._steps = _steps(settings)
+        self._interval = settings.interval
         self._reads = reads
         self._ask_age = ask_age
         self._wall = wall
         self._report = report
-        longest = max(step.after for step in steps)
+        longest = max((step.after for step in self._steps), default=0.0)
         self._silence = SilenceClock(wall(), trio.current_time(), longest)
         self._held: dict[SessionID, float] = {}
         self._must_wait = False
 
     async def run(self) -> None:
-        """Go round for ever, with both clocks always in view."""
+        """Go round for ever, with both clocks always in view; return at once if nothing is ever to happen.
+
+        If it was cut off or has crashed, it may be run again: what was forgiven stays forgiven.
+        """
+        if not self._steps:
+            return
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch)
             while True:

@@ -221,18 +221,26 @@ class Barrier:
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """Asks nothing: a session that was started and finds nothing to do leaves."""
+
+    reply: Reply[None]
+
+
+@dataclass(frozen=True, slots=True)
 class EndTurn:
-    """A turn's agent has ended; its text and its end are to be stored together."""
+    """A turn's agent has ended, or was never called; its text and its end are to be stored together."""
 
     turn_id: str
     text: str
     stop_reason: StopReason
     reply: Reply[None]
     error: TurnError | None = None
+    was_called: bool = True
 
 
 Lone = Cancel | RemoveQueued | Update | End | Age | SetState
 """Commands with a commit of their own: they look at what is stored, or set what others depend on."""
 
 Stepped = Send | Record | Open | Barrier | EndTurn | Lone
-Command = Stepped | Attach
+Command = Stepped | Attach | Look

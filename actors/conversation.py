@@ -48,7 +48,7 @@ class Rules:
     is_draining: bool = False
 
 
-class Conversation(msgspec.Struct, frozen=True):
+class Conversation(msgspec.Struct, frozen=True, gc=False):
     """The state of one session.
 
     Attributes:

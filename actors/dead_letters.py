@@ -20,10 +20,11 @@ class DeadLetter:
             came later, ``quarantined`` waited when the actor was laid to rest, ``refused`` is a timer's for
             which there was no room, or only an actor at rest.
         error: What it raised, if it is poison.
+        answer: What whoever asked is answered.
         at: When, in monotonic seconds.
     """
 
-    __slots__ = ("_letters", "_put", "actor", "at", "error", "fate", "message")
+    __slots__ = ("_letters", "_put", "actor", "answer", "at", "error", "fate", "message")
 
     def __init__(  # noqa: PLR0913 - a record
         self,
@@ -34,6 +35,7 @@ class DeadLetter:
         message: object,
         fate: Fate,
         error: Exception | None,
+        answer: Exception,
         at: float,
     ) -> None:
         self._letters = letters
@@ -42,6 +44,7 @@ class DeadLetter:
         self.message = message
         self.fate: Fate = fate
         self.error = error
+        self.answer = answer
         self.at = at
 
     def replay(self) -> None:
@@ -62,18 +65,24 @@ class DeadLetter:
 class DeadLetters:
     """The last `KEPT` of them, oldest first.
 
+    Args:
+        tell: Called with each, if given; neither waits nor raises.
+
     Attributes:
         dropped: How many older ones were forgotten.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Callable[[DeadLetter], None] | None = None) -> None:
         self._kept: deque[DeadLetter] = deque(maxlen=KEPT)
+        self._tell = tell
         self.dropped = 0
 
     def add(self, letter: DeadLetter) -> None:
         """Keep a letter; the oldest goes if there is no room."""
         self.dropped += len(self._kept) == KEPT
         self._kept.append(letter)
+        if self._tell is not None:
+            self._tell(letter)
 
     def discard(self, letter: DeadLetter) -> None:
         """Forget a letter, if it is still here."""

@@ -13,6 +13,7 @@ host says. An end that somebody waits for is not: it leaves the outbox at once, 
 
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import trio
@@ -47,20 +48,17 @@ class Ends:
     def __init__(
         self, reads: Reads, writer: Writer, hooks: HookManager, report: Reporter, registration: float
     ) -> None:
-        self._outbox = EndOutbox(reads, writer, report)
+        self._new_outbox = partial(EndOutbox, reads, writer, report)
+        self._outbox = self._new_outbox()
         self._hooks = hooks
         self._report = report
         self._registration = registration
-        self._lanes: dict[SessionID, deque[Ending]] = {}
-        self._in_hand: set[str] = set()
         self._waiting: dict[str, tuple[Reply[Any], object]] = {}
-        self._places = trio.Semaphore(AT_ONCE)
         self._added = 0
-        self._seen = -1  # how many of these had been added when the last read that found nothing began
         self._news = trio.Event()
         self._progress = trio.Event()
-        self._is_holding = False
         self._is_closed = False
+        self._begin()
         hooks.watch(self._wake)
 
     def added(self) -> None:
@@ -80,14 +78,16 @@ class Ends:
             self._waiting[end_id] = (reply, value)
 
     async def run(self) -> None:
-        """Tell what a former process left over, then every end as it comes, until `close`."""
-        try:
-            async with trio.open_nursery() as nursery:
-                if self._registration > 0:
-                    await self._hold(nursery)
-                await self._follow(nursery)
-        finally:
-            self.close()
+        """Tell what a former process left over, then every end as it comes, until `close`.
+
+        If it was cut off or has crashed, it may be run again: an end that was being told then is told once
+        more, and whoever waits for one goes on waiting.
+        """
+        self._begin()
+        async with trio.open_nursery() as nursery:
+            if self._registration > 0:
+                await self._hold(nursery)
+            await self._follow(nursery)
 
     async def settle(self) -> None:
         """Wait until no hook runs and every end committed so far is told, but for those held back."""
@@ -107,6 +107,16 @@ class Ends:
             self._reject(end_id, _closed())
         self._wake()
         self._changed()
+
+    def _begin(self) -> None:
+        """Have nothing in hand, and the whole outbox to read."""
+        if not self._is_closed:
+            self._outbox = self._new_outbox()
+        self._lanes: dict[SessionID, deque[Ending]] = {}
+        self._in_hand: set[str] = set()
+        self._places = trio.Semaphore(AT_ONCE)
+        self._seen = -1  # how many had been added when the last read that found nothing began
+        self._is_holding = False
 
     def _is_waiting_for_hooks(self) -> bool:
         return self._is_holding and not (self._hooks.listeners or self._waiting)

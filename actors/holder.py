@@ -14,6 +14,10 @@ SLICE = 0.001  # seconds
 NOTHING = object()  # in hand; None may be a message
 
 
+class Batch(list[object]):
+    """Several messages in hand at once: the one that was handed over, and those taken with it."""
+
+
 class Holder:
     """A task that runs an actor's code which may wait: whom to cut off, and what it has in hand.
 
@@ -24,9 +28,10 @@ class Holder:
         in_hand: The message or `Ask` that left the mailbox and is not done, or `NOTHING`.
         gone: Set when the code has returned, if somebody waits for that.
         is_cut: Whether it was cut off; it serves no other actor after that.
+        until: When its slice ends; 0 begins one, of `SLICE` from the next look at the time on.
     """
 
-    __slots__ = ("_until", "doing", "gone", "in_hand", "is_cut", "scope", "task")
+    __slots__ = ("doing", "gone", "in_hand", "is_cut", "scope", "task", "until")
 
     def __init__(self, scope: trio.CancelScope, doing: Doing = "receive") -> None:
         self.scope = scope
@@ -35,18 +40,14 @@ class Holder:
         self.in_hand = NOTHING
         self.gone: trio.Event | None = None
         self.is_cut = False
-        self._until = 0.0
-
-    def begin_slice(self) -> None:
-        """Let it work from the next look at the time on, for `SLICE`."""
-        self._until = 0.0
+        self.until = 0.0
 
     def is_due(self) -> bool:
         """Look at the time: whether others are to run now."""
         now = perf_counter()
-        if not self._until:
-            self._until = now + SLICE
-        return now >= self._until
+        if not self.until:
+            self.until = now + SLICE
+        return now >= self.until
 
     def cut(self, reason: str) -> None:
         """Cancel the code."""

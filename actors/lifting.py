@@ -59,7 +59,7 @@ async def take_down(
     """
     holder = cell.holder
     if holder is not None:
-        gone = holder.gone = holder.gone or trio.Event()
+        gone = holder.gone = trio.Event() if holder.gone is None else holder.gone
         with trio.move_on_after(0 if holder.doing == "started" else patience):
             await gone.wait()
         if cell.holder is holder:

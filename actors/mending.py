@@ -76,6 +76,10 @@ class Mender:
         else:
             self._house.fail(cell, error)
 
+    def start(self, cell: Cell) -> None:
+        """Have an actor that was never up started."""
+        self._house.start_soon(lambda: self._bring_up(cell, Phase.STARTING))
+
     def _new_restarts(self) -> Restarts:
         return Restarts(intensity=self._intensity, period=self._period)
 
@@ -138,6 +142,8 @@ class Mender:
 
     async def _bring_up_in_order(self, group: list[Cell]) -> None:
         for cell in group:
+            if cell.phase is Phase.DOWN and cell.behaviour is not None:
+                return  # it came up and crashed since: it is taken down first
             self._broken.discard(cell)
             await self._bring_up(cell)
             if any(other.order <= cell.order for other in self._broken):
@@ -146,12 +152,11 @@ class Mender:
     async def _take_down(self, cell: Cell) -> None:
         await take_down(cell, self._house.report, patience=cell.stop_within, within=cell.stop_within)
 
-    async def _bring_up(self, cell: Cell) -> None:
-        if cell.phase is not Phase.DOWN:
+    async def _bring_up(self, cell: Cell, phase: Phase = Phase.DOWN) -> None:
+        if cell.phase is not phase:
             return  # it ended meanwhile
         try:
             await bring_up(cell, shield=True)
-        except ActorStoppedError:
-            return  # the same, while it started
         except Exception as exc:  # noqa: BLE001 - the guard: a failed start is one more crash
-            self._house.failed_to_start(cell, exc)
+            if cell.phase is phase or not isinstance(exc, ActorStoppedError):
+                self._house.failed_to_start(cell, exc)  # else the same, while it started

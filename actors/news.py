@@ -1,8 +1,7 @@
-"""What one session tells those attached to it: what changed, in the words of events."""
+"""What sessions tell those attached to them: what changed, in the words of events."""
 
 from collections.abc import Callable, Sequence
 
-from ..persistence.ids import SessionID
 from ..persistence.records import Ending, Entry, SessionEnded, SessionFacts
 from .conversation import Conversation, epoch_string
 from .events import Event, Live, QueueChanged, StateChanged
@@ -10,16 +9,14 @@ from .topics import Topics
 
 
 class News:
-    """Publishes one session's events.
+    """Publishes the events of all sessions, which share it.
 
     Args:
-        session: Whose events.
         topics: Where they go.
         wall: The present time, in microseconds since the Unix epoch.
     """
 
-    def __init__(self, session: SessionID, topics: Topics, wall: Callable[[], int]) -> None:
-        self._session = session
+    def __init__(self, topics: Topics, wall: Callable[[], int]) -> None:
         self._topics = topics
         self._wall = wall
 
@@ -33,7 +30,7 @@ class News:
         if after.facts is None:
             return
         for entry in entries:
-            event = Event(self._session, f"{entry.epoch}-{after.facts.tag}", entry.at, entry)
+            event = Event(after.id, f"{entry.epoch}-{after.facts.tag}", entry.at, entry)
             self._topics.publish(event)
         if before.facts and before.facts.state != after.facts.state:
             reason = None if ending is None else str(ending.reason)
@@ -47,4 +44,4 @@ class News:
             self._publish(facts, self._wall(), live)
 
     def _publish(self, facts: SessionFacts, at: int, live: Live) -> None:
-        self._topics.publish(Event(self._session, epoch_string(facts), at, live))
+        self._topics.publish(Event(facts.id, epoch_string(facts), at, live))

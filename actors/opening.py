@@ -1,11 +1,12 @@
 """Where a host begins: a context that keeps actors."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 import trio
 
 from .actor_reports import log
+from .dead_letters import DeadLetter
 from .mending import Strategy
 from .reports import Reporter
 from .restarts import INTENSITY, PERIOD
@@ -23,6 +24,7 @@ async def open_supervisor(  # noqa: PLR0913 - options with defaults
     quarantine: bool = False,
     close_within: float = CLOSE_WITHIN,
     report: Reporter = log,
+    unhandled: Callable[[DeadLetter], None] | None = None,
 ) -> AsyncGenerator[Supervisor, None]:
     """Keep actors for as long as the body of this context runs.
 
@@ -36,6 +38,8 @@ async def open_supervisor(  # noqa: PLR0913 - options with defaults
         quarantine: Count for each child by itself, and let one that crashes too often rest, not fail.
         close_within: Seconds for all actors to end.
         report: Told what happens to the actors.
+        unhandled: Called with each dead letter, in the step it becomes one: for whoever waits for an answer
+            to a message that carries a place for it. Neither waits nor raises.
 
     Raises:
         SupervisorFailedError: Children crashed more often than allowed; the body was cancelled.
@@ -53,6 +57,7 @@ async def open_supervisor(  # noqa: PLR0913 - options with defaults
             quarantine=quarantine,
             close_within=close_within,
             report=report,
+            unhandled=unhandled,
         )
         is_cut = True
         try:

@@ -27,17 +27,34 @@ class Reads:
         """Make one call.
 
         Raises:
-            UnavailableError: The store could not answer.
+            UnavailableError: The store could not answer, or there was no thread to ask it on.
             DamagedError: What it holds is damaged.
         """
         try:
             if not self.store.blocking:
                 await trio.lowlevel.checkpoint()
                 return read(*args)
-            return await trio.to_thread.run_sync(read, *args, limiter=self._limiter)
+            return await self._on_a_thread(read, *args)
         except StoreFormatError as exc:
             raise DamagedError("store: expected sound rows, met damage") from exc
         except StoreError as exc:
             raise UnavailableError(
                 f"store: expected an answer, met {exc.name}", retry_after=RETRY_AFTER
+            ) from exc
+
+    async def _on_a_thread(self, read: Callable[[*Args], T], *args: *Args) -> T:
+        began = False
+
+        def begin() -> T:
+            nonlocal began
+            began = True
+            return read(*args)
+
+        try:
+            return await trio.to_thread.run_sync(begin, limiter=self._limiter)
+        except RuntimeError as exc:
+            if began:
+                raise
+            raise UnavailableError(
+                "store: expected a thread to read on, met none to be had", retry_after=RETRY_AFTER
             ) from exc

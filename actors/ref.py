@@ -7,10 +7,12 @@ from trio.lowlevel import current_task, reschedule, wait_task_rescheduled
 
 from .actor_reports import ActorEnded
 from .asking import Ask, Finished, Question
-from .cell import Cell, Notice, Phase
+from .cell import Cell, Phase
 from .errors import ActorQuarantinedError, ActorStoppedError, MailboxFullError
+from .notice import Notice
 from .reply import ReplySlot
 from .serving import fell
+from .waking import NUDGE
 
 M_contra = TypeVar("M_contra", contravariant=True)
 R = TypeVar("R")
@@ -72,13 +74,23 @@ class ActorRef(Generic[M_contra]):
                     return _fallen(cell, question, exc)
         ask = Ask(question)
         if cell.queue is None and cell.receive is not None:
-            _wake(cell, ask)
+            # As `Cell.put` does for an idle actor, without its calls: they are a tenth of what an ask costs.
+            queue: deque[object] = deque()
+            cell.queue = queue
+            queue.append(ask)
+            if not cell.peak:
+                cell.peak = 1
+            line = cell.line
+            line.waiting.append(cell)
+            if not line.is_watched:
+                if line.idle:
+                    line.is_watched = True
+                    reschedule(line.idle.pop(), NUDGE)
+                else:
+                    line.call()
         else:
             _put(cell, ask)
-        await wait_task_rescheduled(ask.leave)
-        if ask.error is not None:
-            raise ask.error
-        return ask.answer  # type: ignore[return-value]  # what receive returns for a Question[R]
+        return await wait_task_rescheduled(ask.leave)
 
     def offer(self, message: M_contra) -> bool:
         """Send a message if it is accepted now; whether it was. A refusal is no dead letter."""
@@ -96,6 +108,21 @@ class ActorRef(Generic[M_contra]):
             self._cell.bury(message, "stopped", None, exc)
         except (MailboxFullError, ActorQuarantinedError) as exc:
             self._cell.bury(message, "refused", None, exc)
+
+    def tell_control(self, message: M_contra) -> None:
+        """Send a message that goes before all ordinary mail, and is never refused for want of room.
+
+        For what is rare, or bounded by something else: no mailbox bounds it.
+
+        Raises:
+            ActorStoppedError: The actor has ended.
+            ActorQuarantinedError: It crashed too often and rests; ``retry_after`` is the time left.
+        """
+        self._cell.put_control(message)
+
+    def tell_surely(self, message: M_contra) -> None:
+        """Send a message in its turn, never refused for want of room; raises as `tell_control` does."""
+        self._cell.put_surely(message)
 
     async def stop(self) -> None:
         """End the actor: what waits becomes dead letters, the message in hand has ``stop_within`` to finish.
@@ -117,11 +144,12 @@ class ActorRef(Generic[M_contra]):
     def retire_when_empty(self) -> bool:
         """End the actor in this very step, if no message waits or is in hand; whether it does.
 
-        From its own handler it ends after the message in hand. Its name is free at once.
+        From its own handler it ends after the message in hand. One at rest ends, too. Its name is free at
+        once.
         """
         cell = self._cell
         holder = cell.holder
-        if cell.phase is not Phase.LIVE or cell.queue:
+        if cell.phase not in {Phase.LIVE, Phase.RESTING} or cell.queue:
             return False
         if holder is not None and holder.task is not current_task():
             return False
@@ -169,6 +197,11 @@ class ActorRef(Generic[M_contra]):
         return self._cell.peak
 
     @property
+    def is_busy(self) -> bool:
+        """Whether a message waits or is in hand, or the actor is being started or stopped."""
+        return self._cell.queue is not None or self._cell.holder is not None
+
+    @property
     def restarts(self) -> int:
         """How many times it was started again."""
         return max(0, self._cell.starts - 1)
@@ -194,23 +227,6 @@ def _put(cell: Cell, entry: object) -> None:
     except ActorStoppedError as exc:
         cell.bury(entry.message if type(entry) is Ask else entry, "stopped", None, exc)
         raise
-
-
-def _wake(cell: Cell, ask: Ask) -> None:
-    """As `Cell.put` does for an idle actor, in one call: a tenth of what an ask costs."""
-    queue: deque[object] = deque()
-    queue.append(ask)
-    cell.queue = queue
-    if not cell.peak:
-        cell.peak = 1
-    line = cell.line
-    line.waiting.append(cell)
-    if not line.is_watched:
-        if line.idle:
-            line.is_watched = True
-            reschedule(line.idle.pop())
-        else:
-            line.call()
 
 
 def _fallen(cell: Cell, question: Question[R], error: Exception) -> R:

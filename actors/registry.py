@@ -1,15 +1,14 @@
-"""One place per live session: its mailbox, its actor, its record of failures."""
+"""One place per live session, the least recently used first, within a budget of places and of bytes."""
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from ..persistence.ids import SessionID
 from .commands import Command
 from .errors import BusyError
-from .mailbox import Mailbox
-from .restarts import Restarts
+from .ref import ActorRef
 
 if TYPE_CHECKING:
     from .session import Session
@@ -23,46 +22,33 @@ class Place:
 
     Attributes:
         id: Whose place it is.
-        mailbox: Takes commands from the first moment on, also while the actor starts.
-        actor: The actor, once it has started.
-        restarts: Its failures.
-        is_resting: It is in quarantine, or was and has not been asked anything since: no task keeps it alive.
+        ref: Takes commands from the first moment on, also while the actor starts.
+        actor: The session's actor, while it is up.
+        bytes: About what it holds in memory, as it last said.
     """
 
-    def __init__(self, session: SessionID, capacity: int) -> None:
+    __slots__ = ("actor", "bytes", "id", "ref")
+
+    ref: ActorRef[Command]
+
+    def __init__(self, session: SessionID) -> None:
         self.id = session
-        self._capacity = capacity
-        self.mailbox: Mailbox[Command] = Mailbox(capacity)
         self.actor: Session | None = None
-        self.restarts = Restarts()
-        self.is_resting = False
-
-    @property
-    def is_working(self) -> bool:
-        """Whether commands wait here or are being carried out."""
-        if self.is_resting or self.mailbox.is_closed:
-            return False
-        return self.actor is None or self.actor.is_working or self.mailbox.depth > 0
-
-    def rest(self) -> list[Command]:
-        """Begin a quarantine; the commands that wait here.
-
-        The mailbox is replaced by an open one: a turn of the crashed actor may still post its end, and must
-        learn that nobody takes it.
-        """
-        self.is_resting = True
-        left = self.mailbox.close()
-        self.mailbox = Mailbox(self._capacity)
-        return left
+        self.bytes = 0
 
 
 class Registry:
-    """At most ``limit`` places, one per id. Every call returns at once, so each is atomic."""
+    """At most ``limit`` places, one per id, of about ``max_bytes`` bytes together.
 
-    def __init__(self, limit: int, mailbox: int) -> None:
+    Every call returns at once, so each is atomic. Places that are at work are never put away for others: for
+    as long as all are, the bytes may be exceeded, the number is not.
+    """
+
+    def __init__(self, limit: int, max_bytes: int) -> None:
         self._limit = limit
-        self._mailbox = mailbox
+        self._max_bytes = max_bytes
         self._places: OrderedDict[SessionID, Place] = OrderedDict()
+        self.bytes = 0
 
     def __len__(self) -> int:
         return len(self._places)
@@ -77,8 +63,12 @@ class Registry:
             self._places.move_to_end(session)
         return place
 
-    def open(self, session: SessionID) -> Place:
+    def open(self, session: SessionID, start: Callable[[Place], ActorRef[Command]]) -> Place:
         """Make a place, putting a quiet session away if there is no room.
+
+        Args:
+            session: Whose.
+            start: Has its actor started.
 
         Raises:
             BusyError: No session among the least recently used ones is quiet.
@@ -88,24 +78,41 @@ class Registry:
                 f"registry: expected at most {self._limit} live sessions, met one more",
                 retry_after=RETRY_AFTER,
             )
-        place = self._places[session] = Place(session, self._mailbox)
+        place = Place(session)
+        place.ref = start(place)
+        self._places[session] = place
         return place
 
-    def remove(self, place: Place) -> list[Command]:
-        """Close a place; its commands that nobody will take.
+    def weigh(self, place: Place, size: int) -> None:
+        """Note what a session holds, in bytes; others are put away if that is too much for all together."""
+        if self._places.get(place.id) is place:
+            self.bytes += size - place.bytes
+            place.bytes = size
+            while self.bytes > self._max_bytes and self._make_room(but=place):
+                pass
 
-        The mailbox is closed and the place unregistered in one step: a command for the same id that comes
-        after opens a new place, and none is lost between the two.
+    def put_away(self, place: Place) -> bool:
+        """End a session's actor in this step if nothing waits, runs or is being stored; whether it does.
+
+        All it knows is stored and it writes no more: its next command starts it from the store.
         """
+        if place.actor is not None and not place.actor.is_quiet:
+            return False
+        if not place.ref.retire_when_empty():
+            return False
+        self.remove(place)
+        return True
+
+    def remove(self, place: Place) -> None:
+        """Forget a place whose actor ends in this very step: the next command for its id opens a new one."""
         if self._places.get(place.id) is place:
             del self._places[place.id]
-        return place.mailbox.close()
+            self.bytes -= place.bytes
+        place.actor = None  # who is put away is freed at once, not by a collector that looks for cycles
 
-    def _make_room(self) -> bool:
+    def _make_room(self, but: Place | None = None) -> bool:
         for place in list(islice(self._places.values(), LOOKED_AT)):
-            if place.is_resting or (place.actor is not None and place.actor.is_quiet):
-                # All it knows is stored and it writes no more: its next command starts it from the store.
-                self.remove(place)
+            if place is not but and self.put_away(place):
                 return True
             self._places.move_to_end(place.id)  # at work, so in use; the next look meets others
         return False

@@ -54,6 +54,13 @@ class CommitFailed(msgspec.Struct, frozen=True):
     error: str
 
 
+class WriterDied(msgspec.Struct, frozen=True):
+    """The thread that writes died of something else than a refusal of the store; another takes over, once."""
+
+    error: str
+    where: str
+
+
 class IndexingFailed(msgspec.Struct, frozen=True):
     """Messages could not be put into the search index; a search finds them all the same, but slower."""
 

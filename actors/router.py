@@ -5,22 +5,20 @@ from contextlib import suppress
 from typing import TypeVar
 
 from ..persistence.ids import SessionID
+from .activation import RETRY_AFTER, Activation, quarantined
 from .commands import Barrier, Cancel, Command
 from .errors import BusyError, GreenroomError, QuarantinedError, ShuttingDownError
 from .registry import Place, Registry
 from .reply import Reply, ReplySlot
-from .supervisor import Supervisor
 
 T = TypeVar("T")
-
-RETRY_AFTER = 1.0  # seconds; about what a restart takes
 
 
 class Router:
     """Delivers in order: what is delivered first to a session is taken first, also while it starts."""
 
-    def __init__(self, supervisor: Supervisor, registry: Registry) -> None:
-        self._supervisor = supervisor
+    def __init__(self, activation: Activation, registry: Registry) -> None:
+        self._activation = activation
         self._registry = registry
         self._is_draining = False
 
@@ -41,7 +39,11 @@ class Router:
             BusyError: The mailbox, or the registry of live sessions, is full.
             QuarantinedError: The session crashed too often and rests.
         """
-        self._place(session).mailbox.put(command)
+        place = self._place(session)
+        try:
+            place.ref.tell(command)
+        except QuarantinedError as exc:
+            raise quarantined(session, exc) from None
 
     def cancel(self, session: SessionID, turn_id: str | None, reply: Reply[tuple[str, ...]]) -> None:
         """Cut a session's turn off: at once, if it is running, and in order with what was delivered before.
@@ -54,21 +56,23 @@ class Router:
         place = self._place(session)
         if place.actor is not None:
             place.actor.stop_turn(turn_id)
-        place.mailbox.put_surely(Cancel(reply, turn_id))
+        try:
+            place.ref.tell_surely(Cancel(reply, turn_id))
+        except QuarantinedError as exc:
+            raise quarantined(session, exc) from None
 
     def _place(self, session: SessionID) -> Place:
         if self._is_draining:
             raise ShuttingDownError(
                 "runtime: expected it to take work, met a shutdown", retry_after=RETRY_AFTER
             )
-        return self._supervisor.place_for(session)
+        return self._activation.place_for(session)
 
     def wake(self, session: SessionID) -> bool:
         """Start a session that has work left; False if there is no room for it now."""
         if not self._is_draining:
             try:
-                with suppress(QuarantinedError):  # it rests; its first command after that starts it
-                    self._supervisor.place_for(session)
+                self._activation.place_for(session)
             except BusyError:
                 return False
         return True
@@ -91,8 +95,8 @@ class Router:
         """Refuse new commands and wait until those delivered before have taken effect."""
         self._is_draining = True
         for place in self._registry:
-            while place.is_working:
+            while place.ref.is_busy:
                 slot: ReplySlot[None] = ReplySlot()
-                place.mailbox.put_control(Barrier(slot))
                 with suppress(GreenroomError):  # an actor that ends meanwhile has nothing left to do
+                    place.ref.tell_control(Barrier(slot))
                     await slot.wait()

@@ -9,7 +9,8 @@ from .asking import Ask
 from .cell import Cell
 from .holder import NOTHING, Holder
 from .line import Line
-from .serving import BATCH, LOOK, fell, go_on, release, serve_plain
+from .serving import BATCH, LOOK, fell, release, serve_plain
+from .waking import NUDGE
 
 SPARE = 64  # idle tasks kept for the next burst; each is about 2.5 KB
 
@@ -38,7 +39,7 @@ class Runners:
     def _call(self) -> None:
         self.line.is_watched = True
         if self.line.idle:
-            reschedule(self.line.idle.pop())
+            reschedule(self.line.idle.pop(), NUDGE)
         else:
             scope = trio.CancelScope(shield=True)
             self._scopes.add(scope)  # here, for closing may come before the task's first step
@@ -57,7 +58,7 @@ class Runners:
         line, waiting, idle = self.line, self.line.waiting, self.line.idle
         while True:
             line.is_watched = False  # this one has come
-            holder.begin_slice()
+            holder.until = 0.0
             while waiting:
                 cell = waiting.popleft()
                 queue, receive = cell.queue, cell.receive
@@ -81,7 +82,7 @@ class Runners:
                                 answer = await receive(entry.message)
                                 if entry.task is not None:  # `settle`, in one call less
                                     entry.answer = answer
-                                    reschedule(entry.task)
+                                    reschedule(entry.task, entry)
                                     entry.task = None
                             else:
                                 await receive(entry)
@@ -97,15 +98,18 @@ class Runners:
                             cell.holder = None
                         else:
                             release(cell, holder)
-                    if cell.queue is queue:
-                        go_on(cell, queue)
+                    if cell.queue is queue:  # `go_on`, in one call less
+                        if queue:
+                            waiting.append(cell)
+                        else:
+                            cell.queue = None
                     if holder.is_cut:
                         return  # the cut was for this actor: no other may feel it
                 if waiting and holder.is_due():
                     line.is_watched = True  # this one comes back
                     await cancel_shielded_checkpoint()
                     line.is_watched = False
-                    holder.begin_slice()
+                    holder.until = 0.0
             if len(idle) >= SPARE:
                 return
             idle.append(holder.task)

@@ -7,7 +7,7 @@ from typing import Any
 from .asking import Ask, Finished
 from .cell import Cell
 from .errors import ActorStoppedError
-from .holder import NOTHING, Holder
+from .holder import NOTHING, Batch, Holder
 
 BATCH = range(1, 65)  # messages of one actor before the next actor's turn
 LOOK = 7  # a mask: one look at the time after each eight messages
@@ -59,6 +59,8 @@ def release(cell: Cell, holder: Holder) -> None:
 def fell(cell: Cell, entry: object, error: Exception) -> None:
     """The handler raised over a message: it is answered, and the actor's life goes another way."""
     if isinstance(error, Finished):
+        if type(entry) is Batch:
+            entry = entry[0]
         if type(entry) is Ask:
             entry.settle(error.answer)
         cell.house.finished(cell)

@@ -1,23 +1,22 @@
 """The session actor: owns one conversation's state and carries out what its rules decide.
 
 Contract.
-- Start: `recover` reads the session from the store and finishes a turn that a crash cut off; commands that
-  come meanwhile wait in the mailbox, in order.
+- Start: reads the session from the store and finishes a turn that a crash cut off; commands that come
+  meanwhile wait in the mailbox, in order.
 - Commands are taken in batches and stepped into a new state; the state is adopted, and anybody answered,
   only after the COMMIT of the entries that led to it. Replies go out before events, in one synchronous step.
   Commands that end or change more than a message does have a commit of their own.
 - A refused commit refuses the batch's commands and changes nothing; a turn's end is offered until stored.
-- Cancellation and crash: commands in flight are answered "outcome unknown"; those still in the mailbox stay
-  there for the next run.
+- Crash: commands in hand are dead letters, answered "outcome unknown"; those still in the mailbox stay there
+  for the next instance, which knows what is stored and nothing else.
 - One command at a time, and no other task touches this state: a turn only says text and posts its end.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
 from ..persistence.errors import DuplicateClientIdError
-from ..persistence.ids import SessionID
 from ..persistence.records import (
     Append,
     Entry,
@@ -25,8 +24,10 @@ from ..persistence.records import (
     SessionState,
     TurnFinished,
 )
+from .actor import Actor
 from .backlog import find_backlog
-from .commands import Age, Attach, Attached, Command, Lone, Open, Send, Stepped
+from .commands import Age, Attach, Attached, Command, Look, Open, Stepped
+from .committing import Committed
 from .conversation import Conversation, Step, facts_of, with_facts
 from .effects import (
     Answer,
@@ -39,127 +40,126 @@ from .effects import (
     Refuse,
     RefuseUnlessKnown,
 )
-from .errors import DamagedError, MailboxClosedError, SessionNotFoundError, UnavailableError
+from .errors import DamagedError, SessionNotFoundError, UnavailableError
 from .events import Live
-from .mailbox import Mailbox
-from .news import News
+from .grouping import grouped
 from .recall import Recall
+from .registry import Place, Registry
 from .reply import ReplySlot
-from .slash import command_in
+from .reports import SessionDamaged
 from .stepping import step_all
 from .surroundings import Surroundings
 from .turn_slot import TurnSlot
 from .turning import recover
 from .waiters import Waiters, answer_from_store, find_known
-from .writer import Committed
 
 BATCH = 64  # commands a wake-up takes; bounds how long the first waits for its commit
-# Characters of messages that share a commit: their events reach every subscriber in one step, which a client
-# that reads must survive.
-BATCH_CHARACTERS = 256 * 1024
+BYTES = 1900  # of a session with its actor and its place, without what it recalls and is told; by tracemalloc
 _AT_REST = frozenset({SessionState.SUSPENDED, SessionState.ARCHIVED})
 
 
-class Session:
-    """One live conversation."""
+class Session(Actor[Command]):
+    """One live conversation.
 
-    def __init__(self, session: SessionID, mailbox: Mailbox[Command], surroundings: Surroundings) -> None:
-        self.id = session
-        self._mailbox = mailbox
+    Args:
+        place: Where it is found; holds it while it is up.
+        registry: The live sessions, which it leaves when there is nothing to live for.
+        surroundings: What all of them share.
+    """
+
+    __slots__ = (
+        "_around",
+        "_place",
+        "_recall",
+        "_registry",
+        "_state",
+        "_turn",
+        "_waiters",
+        "_was_asked",
+        "id",
+    )
+
+    def __init__(self, place: Place, registry: Registry, surroundings: Surroundings) -> None:
+        self.id = place.id
+        self._place = place
+        self._registry = registry
         self._around = surroundings
-        self._state = Conversation(session)
-        self._in_flight: Sequence[Command] = ()
+        self._state = Conversation(self.id)
         self._recall = Recall(surroundings.context_tokens)
         self._waiters = Waiters()
-        self._news = News(session, surroundings.topics, surroundings.wall)
-        self._turn = TurnSlot(surroundings.turns, mailbox, surroundings.content_bytes, self._tell)
+        self._turn = TurnSlot(surroundings.turns, surroundings.content_bytes)
         self._was_asked = False
 
     @property
     def is_quiet(self) -> bool:
-        """Nothing is waiting, running or being stored: the actor may be put away in this very step."""
-        return not (self._mailbox.depth or self._in_flight or self._turn or self._waiters)
+        """No turn runs, and nobody waits for the end of one."""
+        return not (self._turn or self._waiters)
 
     @property
-    def is_working(self) -> bool:
-        """Commands have been taken and not yet answered."""
-        return bool(self._in_flight)
-
-    @property
-    def may_leave(self) -> bool:
+    def _may_leave(self) -> bool:
         """Nothing speaks for keeping it in memory: it is not stored, rests, or only a clock looked at it."""
         facts = self._state.facts
         return facts is None or facts.state in _AT_REST or not self._was_asked
+
+    @property
+    def _bytes(self) -> int:
+        facts = self._state.facts
+        texts = () if facts is None else (facts.summary, facts.system_prompt, *facts.custom_data.values())
+        return BYTES + self._recall.bytes + sum(map(len, texts))
 
     def stop_turn(self, turn_id: str | None) -> None:
         """Tell the running turn to stop, if it is the one that is meant; its end is stored later."""
         self._turn.stop(turn_id)
 
-    async def recover(self) -> None:
+    async def started(self) -> None:
         """Read the session from the store and finish what a crash cut off.
 
         Raises:
             UnavailableError: The store could not be read or written.
             DamagedError: What it holds of the session is damaged.
         """
+        try:
+            await self._recover()
+        except (UnavailableError, DamagedError) as exc:
+            # No await from here to the actor's end: a command that comes after opens another place.
+            self._registry.remove(self._place)
+            if isinstance(exc, DamagedError):
+                self._around.report(SessionDamaged(self.id))
+            raise
+        self._place.actor = self
+        if self.is_quiet and not self.ref.depth:
+            self.ref.tell(Look(ReplySlot()))
+
+    async def _recover(self) -> None:
         record = await self._around.reads(self._around.reads.store.load, self.id)
         if record is None:
             return
-        self._state = found = Conversation(self.id, record.facts, record.pending)
+        facts = msgspec.structs.replace(record.facts, id=self.id)  # equal, but one object instead of two
+        self._state = found = Conversation(self.id, facts, record.pending)
         for entry in record.context:
             self._remember(entry)
-        if record.facts.state is SessionState.COMPACTING:  # nobody goes on with what a former process began
-            found = with_facts(found, msgspec.structs.replace(record.facts, state=SessionState.ACTIVE))
+        if facts.state is SessionState.COMPACTING:  # nobody goes on with what a former process began
+            found = with_facts(found, msgspec.structs.replace(facts, state=SessionState.ACTIVE))
         recovered = recover(found, self._around.wall(), self._around.rules)
         self._adopt(recovered, await self._append(recovered))
 
-    async def run(self, *, retire: Callable[[], None]) -> None:
-        """Live until the mailbox is closed.
-
-        Args:
-            retire: Called when there is nothing to live for and nothing waits: takes the actor out of the
-                registry and closes the mailbox, in one step.
-
-        Raises:
-            Exception: A crash; whoever waits in the mailbox is served by the next actor on it.
-        """
+    async def receive(self, command: Command) -> None:
+        """Carry out a command and those that wait behind it."""
         try:
-            while True:
-                if self.is_quiet and self.may_leave:
-                    retire()
-                self._in_flight = await self._mailbox.take(BATCH)
-                await self._process(self._in_flight)
-                self._in_flight = ()
-        except MailboxClosedError:
-            return
-        finally:
-            self._give_up()
+            await self._process([command, *self.take_waiting(BATCH - 1)])
+        except BaseException:
+            self.give_up()
+            raise
+        if not (self._may_leave and self._registry.put_away(self._place)):
+            self._registry.weigh(self._place, self._bytes)
 
     async def _process(self, commands: Sequence[Command]) -> None:
-        """Carry commands out in order; those that only add messages share one commit."""
-        batch: list[Stepped] = []
-        size = 0
-        for command in commands:
-            self._was_asked = self._was_asked or not isinstance(command, Age)
-            if isinstance(command, Attach) or self._is_alone(command):
-                await self._store(batch)
-                batch, size = [], 0
-                if isinstance(command, Attach):
-                    await self._attach(command)
-                else:
-                    await self._store([command])
-                continue
-            batch.append(command)
-            size += len(command.content) if isinstance(command, Send) else 0
-            if size >= BATCH_CHARACTERS:
-                await self._store(batch)
-                batch, size = [], 0
-        await self._store(batch)
-
-    def _is_alone(self, command: Stepped) -> bool:
-        if isinstance(command, Send):
-            return command_in(command.content, self._around.rules) is not None
-        return isinstance(command, Lone)
+        self._was_asked = self._was_asked or not all(isinstance(one, Age | Look) for one in commands)
+        for group in grouped(commands, self._around.rules):
+            if isinstance(group, Attach):
+                await self._attach(group)
+            else:
+                await self._store(group)
 
     async def _store(self, commands: Sequence[Stepped]) -> None:
         while commands:
@@ -237,10 +237,10 @@ class Session:
         self._answer(taken)
         if taken.ending is not None:
             self._around.ends.added()
-        self._news.changed(before, self._state, committed.entries if committed else (), taken.ending)
+        self._around.news.changed(before, self._state, committed.entries if committed else (), taken.ending)
         for effect in taken.effects:
             if isinstance(effect, Begin) and effect.mark == self._state.turn:
-                self._turn.begin(effect, self._state, self._recall.context)
+                self._turn.begin(effect, self._state, self._recall.context, self.ref, self._tell)
 
     def _answer(self, taken: Step) -> None:
         for effect in taken.effects:
@@ -281,20 +281,17 @@ class Session:
         )
 
     def _tell(self, live: Live) -> None:
-        self._news.tell(self._state.facts, live)
+        self._around.news.tell(self._state.facts, live)
 
     def _remember(self, entry: Entry) -> None:
         self._recall.add(entry)
         if isinstance(entry.body, TurnFinished):
             self._turn.empty()
 
-    def _give_up(self) -> None:
-        """Leave nobody waiting for an actor that has ended; synchronous, for it also runs when cancelled."""
-        unknown = UnavailableError(
-            "session: expected an answer, met its end; outcome unknown", retry_after=1.0
+    def give_up(self) -> None:
+        """Leave nobody waiting for an actor that is at its end; returns at once."""
+        self._place.actor = None
+        self._waiters.reject(
+            UnavailableError("session: expected an answer, met its end; outcome unknown", retry_after=1.0)
         )
-        for command in self._in_flight:
-            command.reply.reject(unknown)
-        self._in_flight = ()
-        self._waiters.reject(unknown)
         self._turn.give_up()

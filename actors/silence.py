@@ -119,10 +119,10 @@ class SilenceClock:
         """Let what the wall clock is ahead be a gap that ends now; its length."""
         new = Gap(self._wall - self._ahead, self._wall)
         self._ahead = 0
-        oldest = self.cutoff(self._longest)
+        start = self._gaps.pop().start if self._gaps and self._gaps[-1].end == new.start else new.start
+        self._gaps.append(Gap(start, new.end))
+        oldest = self.cutoff(self._longest)  # with the new one: what was lived before it is not that long ago
         kept = [gap for gap in self._gaps if gap.end > oldest]
-        start = kept.pop().start if kept and kept[-1].end == new.start else new.start
-        kept.append(Gap(start, new.end))
         if len(kept) > MOST_GAPS:
             _join_nearest(kept)
         self._gaps = kept

@@ -54,7 +54,8 @@ def step_all(  # noqa: PLR0913, PLR0917 - what `step` depends on
         try:
             one = step(taken.state, command, known, said, at, rules)
         except GreenroomError as exc:
-            one = Step(taken.state, (), (Refuse(command.reply, exc),))
+            # Without its way here: that holds this frame, which will hold the refusal, and all that is above.
+            one = Step(taken.state, (), (Refuse(command.reply, exc.with_traceback(None)),))
         fresh.update({entry.client_id: entry for entry in one.entries if entry.client_id is not None})
         taken = taken.and_then(one)
     return taken

@@ -10,7 +10,7 @@ import trio
 from .actor import Actor
 from .actor_reports import ActorCrashed, ActorEnded, Why
 from .cell import Cell, Phase, Restart
-from .dead_letters import DeadLetters
+from .dead_letters import DeadLetter, DeadLetters
 from .errors import ShuttingDownError, SupervisorFailedError
 from .lifting import CUT_GRACE, bring_up, take_down
 from .mending import Mender, Strategy
@@ -44,6 +44,7 @@ class Supervisor:
         quarantine: bool,
         close_within: float,
         report: Reporter,
+        unhandled: Callable[[DeadLetter], None] | None,
     ) -> None:
         self._nursery = nursery
         self._report = report
@@ -59,7 +60,7 @@ class Supervisor:
         )
         self.body = trio.CancelScope()
         self.failure: SupervisorFailedError | None = None
-        self.dead_letters = DeadLetters()
+        self.dead_letters = DeadLetters(unhandled)
         self.timers = Timers(self.start_soon)
 
     async def spawn(
@@ -87,29 +88,9 @@ class Supervisor:
             ShuttingDownError: The supervisor closes.
             ValueError: The name is in use, or there is no room in the mailbox for one message.
         """
-        if self._is_closing:
-            raise ShuttingDownError("supervisor: expected to be open, met a spawn while it closes")
-        if mailbox < 1:
-            raise ValueError(f"mailbox: expected room for one message at least, met {mailbox}")
-        self._spawned += 1
-        if name is None:
-            name = f"actor-{self._spawned}"
-            while name in self._children:
-                name += "+"  # a host gave this name to another
-        elif name in self._children:
-            raise ValueError(f"actor {name}: expected a name that is free, met one in use")
-        cell = Cell(
-            self,
-            self._runners.line,
-            name=name,
-            order=self._spawned,
-            make=make,
-            args=args,
-            restart=restart,
-            mailbox=mailbox,
-            stop_within=stop_within,
+        cell = self._place(
+            name, make=make, args=args, restart=restart, mailbox=mailbox, stop_within=stop_within
         )
-        self._children[name] = cell
         try:
             await bring_up(cell, shield=False)
         except BaseException as exc:
@@ -118,6 +99,60 @@ class Supervisor:
                 self._ended(cell, "unstarted", exc)
             raise
         return ActorRef(cell)
+
+    def spawn_soon(  # noqa: PLR0913 - the caller's options
+        self,
+        make: Callable[[*Args], Actor[M]],
+        *args: *Args,
+        name: str | None = None,
+        restart: Restart = "permanent",
+        mailbox: int = MAILBOX,
+        stop_within: float = STOP_WITHIN,
+        beyond_repair: tuple[type[Exception], ...] = (),
+    ) -> ActorRef[M]:
+        """Have an actor started, without waiting for it: mail waits until it is ready.
+
+        Args:
+            make: As in `spawn`, and so are all but the last. A start that fails is a crash, the first too.
+            args: See there.
+            name: See there.
+            restart: See there.
+            mailbox: See there.
+            stop_within: See there.
+            beyond_repair: What a start may raise that no restart would mend: then the actor ends, without a
+                report, and whoever waits for an answer gets that error.
+
+        Raises:
+            ShuttingDownError: The supervisor closes.
+            ValueError: The name is in use, or there is no room in the mailbox for one message.
+        """
+        cell = self._place(
+            name,
+            make=make,
+            args=args,
+            restart=restart,
+            mailbox=mailbox,
+            stop_within=stop_within,
+            beyond_repair=beyond_repair,
+        )
+        self._mender.start(cell)
+        return ActorRef(cell)
+
+    def _place(self, name: str | None, **specification: Any) -> Cell:  # noqa: ANN401 - of a `Cell`
+        if self._is_closing:
+            raise ShuttingDownError("supervisor: expected to be open, met a spawn while it closes")
+        if (room := specification["mailbox"]) < 1:
+            raise ValueError(f"mailbox: expected room for one message at least, met {room}")
+        self._spawned += 1
+        if name is None:
+            name = f"actor-{self._spawned}"
+            while name in self._children:
+                name += "+"  # a host gave this name to another
+        elif name in self._children:
+            raise ValueError(f"actor {name}: expected a name that is free, met one in use")
+        cell = Cell(self, self._runners.line, name=name, order=self._spawned, **specification)
+        self._children[name] = cell
+        return cell
 
     def find(self, name: str) -> ActorRef[Any] | None:
         """The live child of that name."""
@@ -153,15 +188,15 @@ class Supervisor:
         """A child's handler raised: report it, and mend or end it, unless it is on its way down anyway."""
         self._report(ActorCrashed(cell.name, *describe(error)))
         if cell.phase is Phase.LIVE:
-            if cell.restart == "temporary":
-                self.end(cell, "crashed", error)
-            else:
-                self._mend(cell, error)
+            self._mend(cell, error)
 
     def failed_to_start(self, cell: Cell, error: Exception) -> None:
-        """A child could not be started again: that counts as a crash."""
+        """A child could not be started: that counts as a crash, if a restart may mend it."""
+        if isinstance(error, cell.beyond_repair):
+            self.end(cell, "unstarted", error)
+            return
         self._report(ActorCrashed(cell.name, *describe(error)))
-        if cell.phase is Phase.DOWN:
+        if cell.phase in {Phase.STARTING, Phase.DOWN}:
             self._mend(cell, error)
 
     def finished(self, cell: Cell) -> None:
@@ -173,18 +208,22 @@ class Supervisor:
                 self.end(cell, "finished")
 
     def _mend(self, cell: Cell, error: Exception | None) -> None:
+        if cell.restart == "temporary":
+            self.end(cell, "crashed", error)
+            return
         cell.go_down()
         if not self._is_closing:
             self._mender.mend(cell, error)
 
     def fail(self, cell: Cell, error: Exception | None) -> None:
-        """Give up: cancel the body; `open_supervisor` raises."""
+        """Give up: cancel the body, for `open_supervisor` to raise, and end the child that crashed."""
         if self.failure is None:
             self.failure = SupervisorFailedError(
                 f"supervisor: expected actors that stay up, met too many crashes, the last of {cell.name}"
             )
             self.failure.__cause__ = error
             self.body.cancel(reason="the supervisor failed")
+        self.end(cell, "crashed", error)  # now: the body may need an answer of it before it can end
 
     def end(
         self,
@@ -206,7 +245,7 @@ class Supervisor:
         """
         if cell.phase in {Phase.ENDING, Phase.ENDED}:
             return
-        cell.close(Phase.ENDING)
+        cell.close(Phase.ENDING, error if why == "unstarted" else None)
         if why == "retired":
             del self._children[cell.name]
         behaviour = cell.behaviour
@@ -227,6 +266,7 @@ class Supervisor:
             return
         cell.phase = Phase.ENDED
         cell.behaviour = None
+        cell.args = ()  # they may hold what holds its reference: no cycle is left for the collector
         self._leaving.discard(cell)
         if self._children.get(cell.name) is cell:
             del self._children[cell.name]
@@ -246,9 +286,8 @@ class Supervisor:
         """
         self._is_closing = True
         deadline = trio.current_time() + self._close_within
-        leaving = sorted(self._leaving, key=lambda cell: cell.order)
         with trio.CancelScope(shield=True):
-            for cell in reversed([*leaving, *self.in_order()]):
+            for cell in reversed([*sorted(self._leaving, key=lambda cell: cell.order), *self.in_order()]):
                 left = max(0.0, deadline - trio.current_time())
                 self.end(cell, "closed", patience=0.0 if is_cut else left, within=left)
                 if cell.phase is not Phase.ENDED:

@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .conversation import Rules
 from .ends import Ends
+from .news import News
 from .reads import Reads
 from .reports import Reporter
 from .topics import Topics
@@ -28,6 +29,7 @@ class Surroundings:
         context_tokens: Token budget of the live context.
         content_bytes: Limit on one message's content, UTF-8 bytes.
         wall: The present time, in microseconds since the Unix epoch.
+        news: Tells those who listen.
     """
 
     writer: Writer
@@ -40,6 +42,10 @@ class Surroundings:
     context_tokens: int
     content_bytes: int
     wall: Callable[[], int]
+    news: News = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.news = News(self.topics, self.wall)
 
 
 def now() -> int:

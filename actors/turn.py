@@ -34,6 +34,7 @@ class Turn:
         messages: The message(s) this turn answers, oldest first.
         stopped_as: Why it was told to stop, if it was.
         is_closed: Nothing more can be said.
+        was_called: Its agent was; until then it is as if there had been no turn.
         ended: Set when its agent has returned.
     """
 
@@ -54,6 +55,7 @@ class Turn:
         self.messages = messages
         self.scope = trio.CancelScope()
         self.stopped_as: StopReason | None = None
+        self.was_called = False
         self._read_context = context
         self._context: tuple[Message, ...] | None = None
         self._tell = tell
@@ -151,6 +153,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
 async def run_agent(agent: Agent, turn: Turn, timeout: float) -> Outcome:  # noqa: ASYNC109 - it becomes a stop reason
     """Run an agent to its end, its failure, its time limit (seconds), or the turn's `stop`."""
+    turn.was_called = True
     turn.scope.deadline = trio.current_time() + timeout
     outcome = Outcome("end_turn")
     # The guard stands outside the scope: an agent with a nursery of its own may fail while it is cancelled,

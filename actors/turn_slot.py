@@ -8,7 +8,7 @@ from .context import LiveContext
 from .conversation import Conversation
 from .effects import Begin
 from .events import Live, TurnDelta, TurnStarted
-from .mailbox import Mailbox
+from .ref import ActorRef
 from .turn import Turn
 from .turn_host import TurnHost
 
@@ -18,18 +18,14 @@ class TurnSlot:
 
     Args:
         host: Where turns run.
-        mailbox: Takes the turn's end.
         max_bytes: What one turn may say.
-        tell: Takes live news of the turn.
     """
 
-    def __init__(
-        self, host: TurnHost, mailbox: Mailbox[Command], max_bytes: int, tell: Callable[[Live], None]
-    ) -> None:
+    __slots__ = ("_host", "_max_bytes", "_turn")
+
+    def __init__(self, host: TurnHost, max_bytes: int) -> None:
         self._host = host
-        self._mailbox = mailbox
         self._max_bytes = max_bytes
-        self._tell = tell
         self._turn: Turn | None = None
 
     def __bool__(self) -> bool:
@@ -47,8 +43,23 @@ class TurnSlot:
         text = self._turn.text
         return RunningTurn(self._turn.turn_id, text, len(text))
 
-    def begin(self, effect: Begin, state: Conversation, context: LiveContext) -> None:
-        """Run a turn on the conversation as it is."""
+    def begin(
+        self,
+        effect: Begin,
+        state: Conversation,
+        context: LiveContext,
+        session: ActorRef[Command],
+        tell: Callable[[Live], None],
+    ) -> None:
+        """Run a turn on the conversation as it is.
+
+        Args:
+            effect: Which turn.
+            state: The conversation as it is.
+            context: Its messages.
+            session: Told of the turn's end.
+            tell: Takes live news of the turn; the slot keeps it no longer than the turn.
+        """
         messages = tuple(e.body for e in effect.entries if isinstance(e.body, Message))
         head = state.facts.head_seq if state.facts else 0
         pending = frozenset(entry.seq for entry in state.pending)
@@ -60,11 +71,11 @@ class TurnSlot:
             messages,
             # Its own messages come last: they may lie before the answer to the one ahead of them.
             context=lambda: (*context.before(head, pending), *messages),
-            tell=lambda offset, text: self._tell(TurnDelta(turn_id, offset, text)),
+            tell=lambda offset, text: tell(TurnDelta(turn_id, offset, text)),
             max_bytes=self._max_bytes,
         )
-        self._tell(TurnStarted(turn_id, effect.mark.message_seqs))
-        self._host.start(self._turn, self._mailbox)
+        tell(TurnStarted(turn_id, effect.mark.message_seqs))
+        self._host.start(self._turn, session)
 
     def stop(self, turn_id: str | None) -> None:
         """Tell the turn to stop, if it is the one that is meant."""
@@ -93,6 +104,7 @@ class TurnSlot:
 
     def give_up(self) -> None:
         """Leave the turn, whose end nobody will store, to itself."""
-        if self._turn is not None:
-            self._turn.close()
-            self._turn.stop("interrupted")
+        turn, self._turn = self._turn, None
+        if turn is not None:
+            turn.close()
+            turn.stop("interrupted")

@@ -27,7 +27,8 @@ def end_turn(state: Conversation, command: EndTurn, at: int, rules: Rules) -> St
     answer = Answer(command.reply, None)
     if mark is None or mark.turn_id != command.turn_id:
         return Step(state, (), (answer,))  # a turn given up before: whatever it says now is not ours to store
-    retry = command.stop_reason == "interrupted" and rules.on_interrupt == "retry"
+    may_retry = rules.on_interrupt == "retry" or not command.was_called
+    retry = command.stop_reason == "interrupted" and may_retry
     ended = _finished(state, mark, command.text, command.stop_reason, at, retry=retry, error=command.error)
     return begin_next(Step(state, (), (answer,)).and_then(ended), at, rules)
 

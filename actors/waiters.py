@@ -19,29 +19,35 @@ from .sending import unanswered
 class Waiters:
     """Replies by the seq of the message whose fate they wait for."""
 
+    __slots__ = ("_waiting",)
+
     def __init__(self) -> None:
-        self._waiting: dict[int, list[tuple[Reply[Ack], Ack]]] = {}
+        # None while nobody waits, as in every idle session.
+        self._waiting: dict[int, list[tuple[Reply[Ack], Ack]]] | None = None
 
     def __bool__(self) -> bool:
         return bool(self._waiting)
 
     def add(self, effect: AnswerWhenDone) -> None:
         """Answer this one when its message's turn has ended."""
+        if self._waiting is None:
+            self._waiting = {}
         self._waiting.setdefault(effect.ack.seq, []).append((effect.reply, effect.ack))
 
     def settle(self, entry: Entry, text: str = "") -> None:
         """Answer everyone whose message an entry used up: a turn's end, or a removal from the queue."""
-        if isinstance(entry.body, TurnFinished) and entry.body.will_retry:
+        if not self._waiting or (isinstance(entry.body, TurnFinished) and entry.body.will_retry):
             return
         for seq in used_up(entry):
             for reply, ack in self._waiting.pop(seq, ()):
                 reply.resolve(settled(ack, entry, text))
+        self._waiting = self._waiting or None
 
     def reject(self, error: Exception) -> None:
         """Answer everyone with an error."""
-        for reply, _ in chain.from_iterable(self._waiting.values()):
+        waiting, self._waiting = self._waiting, None
+        for reply, _ in chain.from_iterable(waiting.values() if waiting else ()):
             reply.reject(error)
-        self._waiting.clear()
 
 
 def used_up(entry: Entry) -> tuple[int, ...]:

@@ -24,7 +24,7 @@ class EndReason(enum.StrEnum):
     NEW = "new"
 
 
-class ToolCall(msgspec.Struct, frozen=True):
+class ToolCall(msgspec.Struct, frozen=True, gc=False):
     """A model's request to run a tool; ``arguments`` is the JSON text as the model wrote it."""
 
     id: str
@@ -32,7 +32,7 @@ class ToolCall(msgspec.Struct, frozen=True):
     arguments: str
 
 
-class Message(msgspec.Struct, frozen=True, omit_defaults=True, tag="message", tag_field="kind"):
+class Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag="message", tag_field="kind"):
     """One utterance: the journal's most frequent entry.
 
     Attributes:
@@ -50,14 +50,16 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True, tag="message", ta
     partial: bool = False
 
 
-class TurnError(msgspec.Struct, frozen=True):
+class TurnError(msgspec.Struct, frozen=True, gc=False):
     """Why a turn failed: a stable name and one sentence, never the peer's text."""
 
     name: str
     message: str
 
 
-class TurnFinished(msgspec.Struct, frozen=True, omit_defaults=True, tag="turn.finished", tag_field="kind"):
+class TurnFinished(
+    msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag="turn.finished", tag_field="kind"
+):
     """The end of one attempt to answer ``message_seqs``; they stay pending if ``will_retry``."""
 
     message_seqs: tuple[int, ...]
@@ -68,7 +70,7 @@ class TurnFinished(msgspec.Struct, frozen=True, omit_defaults=True, tag="turn.fi
 
 
 class SessionUpdated(
-    msgspec.Struct, frozen=True, omit_defaults=True, tag="session.updated", tag_field="kind"
+    msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag="session.updated", tag_field="kind"
 ):
     """Facts that people or the host set anew; None stands for a fact that was left alone."""
 
@@ -79,7 +81,9 @@ class SessionUpdated(
     summary: str | None = None
 
 
-class SessionEnded(msgspec.Struct, frozen=True, omit_defaults=True, tag="session.ended", tag_field="kind"):
+class SessionEnded(
+    msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag="session.ended", tag_field="kind"
+):
     """The end of a conversation; ``next_epoch`` is the number of the one that follows, if one does."""
 
     reason: EndReason
@@ -87,14 +91,14 @@ class SessionEnded(msgspec.Struct, frozen=True, omit_defaults=True, tag="session
     next_epoch: int | None = None
 
 
-class CommandRan(msgspec.Struct, frozen=True, omit_defaults=True, tag="command", tag_field="kind"):
+class CommandRan(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag="command", tag_field="kind"):
     """A message that was a command; ``error`` is the stable name of why it failed."""
 
     name: str
     error: str | None = None
 
 
-class QueueRemoved(msgspec.Struct, frozen=True, tag="queue.removed", tag_field="kind"):
+class QueueRemoved(msgspec.Struct, frozen=True, gc=False, tag="queue.removed", tag_field="kind"):
     """Messages taken out of the queue before any turn began with them."""
 
     seqs: tuple[int, ...]

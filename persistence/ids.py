@@ -4,6 +4,7 @@ The text form is ``agent:channel:peer[:thread]`` with ``:`` and ``%`` inside a p
 every valid id survives ``SessionID.parse(str(id))`` unchanged.
 """
 
+import sys
 import unicodedata
 from typing import Self
 
@@ -39,7 +40,7 @@ def _decode(part: str) -> str:
     return text
 
 
-class SessionID(msgspec.Struct, frozen=True, order=True):
+class SessionID(msgspec.Struct, frozen=True, gc=False, order=True):
     """Names one conversation.
 
     Attributes:
@@ -87,4 +88,5 @@ class SessionID(msgspec.Struct, frozen=True, order=True):
             raise ValueError(f"session id: expected agent:channel:peer[:thread], met {len(parts)} parts")
         if not parts[-1]:
             raise ValueError("session id: expected a last part, met nothing after ':'")
-        return cls(*map(_decode, parts))
+        agent, channel, *rest = map(_decode, parts)
+        return cls(sys.intern(agent), sys.intern(channel), *rest)  # few of these; not one more per session

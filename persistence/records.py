@@ -63,7 +63,7 @@ class SessionState(enum.IntEnum):
         return self.name.lower()
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One durable event of a session.
 
     Attributes:
@@ -85,7 +85,7 @@ class Entry(msgspec.Struct, frozen=True):
     turn_id: str | None = None
 
 
-class TurnMark(msgspec.Struct, frozen=True):
+class TurnMark(msgspec.Struct, frozen=True, gc=False):
     """A turn that was begun and not yet finished, as a restart will find it."""
 
     turn_id: str
@@ -93,7 +93,7 @@ class TurnMark(msgspec.Struct, frozen=True):
     message_seqs: tuple[int, ...]
 
 
-class SessionFacts(msgspec.Struct, frozen=True, kw_only=True):
+class SessionFacts(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """The current facts of one session: its row beside the journal.
 
     Attributes:
@@ -150,7 +150,7 @@ class SessionFacts(msgspec.Struct, frozen=True, kw_only=True):
         return self.archived_at if self.state is SessionState.ARCHIVED else self.last_active_at
 
 
-class SessionRecord(msgspec.Struct, frozen=True):
+class SessionRecord(msgspec.Struct, frozen=True, gc=False):
     """What a session needs to live: its facts, the newest messages of its epoch, and its pending ones.
 
     ``context`` holds the newest messages that fit the store's token budget, oldest first; ``pending`` the
@@ -162,7 +162,7 @@ class SessionRecord(msgspec.Struct, frozen=True):
     pending: tuple[Entry, ...] = ()
 
 
-class Ending(msgspec.Struct, frozen=True):
+class Ending(msgspec.Struct, frozen=True, gc=False):
     """The end of a conversation, kept in the outbox until everybody who wants to know it was told.
 
     Attributes:
@@ -182,7 +182,7 @@ class Ending(msgspec.Struct, frozen=True):
     messages: tuple[Message, ...] = ()
 
 
-class Append(msgspec.Struct, frozen=True):
+class Append(msgspec.Struct, frozen=True, gc=False):
     """One session's part of a commit: its row as it shall be, and what joins its journal.
 
     Attributes:
@@ -200,7 +200,7 @@ class Append(msgspec.Struct, frozen=True):
     removes: bool = False
 
 
-class SessionImport(msgspec.Struct, frozen=True):
+class SessionImport(msgspec.Struct, frozen=True, gc=False):
     """A whole session to be stored anew: its row and every entry of its journal.
 
     ``facts.key`` is given anew. ``facts.chain`` is compared with the journal's own hashes; empty, it is not.
@@ -210,7 +210,7 @@ class SessionImport(msgspec.Struct, frozen=True):
     entries: tuple[Entry, ...] = ()
 
 
-class Hit(msgspec.Struct, frozen=True):
+class Hit(msgspec.Struct, frozen=True, gc=False):
     """A message that holds every word that was looked for, and the piece of it around the first."""
 
     session: SessionID
@@ -219,7 +219,7 @@ class Hit(msgspec.Struct, frozen=True):
     snippet: str
 
 
-class SessionFilter(msgspec.Struct, frozen=True, kw_only=True):
+class SessionFilter(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Which sessions to list: newest ``last_active_at`` first, ties by id.
 
     ``created_after`` and ``created_before`` are exclusive; ``limit`` 0 means no limit.
@@ -235,7 +235,7 @@ class SessionFilter(msgspec.Struct, frozen=True, kw_only=True):
     offset: int = 0
 
 
-class StoreStats(msgspec.Struct, frozen=True):
+class StoreStats(msgspec.Struct, frozen=True, gc=False):
     """Counts over every stored session; active counts compacting, idle counts suspended."""
 
     total_sessions: int = 0

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ..persistence.records import Ending, EndReason, Message, SessionFilter, SessionState, ToolCall
     from .attachment import Attachment, SlowHostError
     from .client import open_client
+    from .collector import short_collections
     from .config import Config
     from .embedding import open_manager
     from .info import SessionInfo, SessionManagerStats, SessionMetadata
@@ -70,6 +71,7 @@ __all__ = [
     "normalize_token_budget",
     "open_client",
     "open_manager",
+    "short_collections",
 ]
 
 _HOMES = {
@@ -110,6 +112,7 @@ _HOMES = {
     "normalize_token_budget": "actors.budget",
     "open_client": "runtime.client",
     "open_manager": "runtime.embedding",
+    "short_collections": "runtime.collector",
 }
 
 

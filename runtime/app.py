@@ -6,15 +6,19 @@ import msgspec
 import trio
 
 from ..actors.reports import AgentWouldNotStop, Reporter
+from ..actors.watchdog import watch_loop
 from .agents import find_agent
 from .bind import bind, port_of, url
+from .collector import short_collections
 from .config import Config
 from .core import Core
 from .gateway import Gateway
 from .http.listener import make_app, serve_http
-from .last_resort import SIGNALS, LastResort
+from .last_resort import EXIT_GRACE, SIGNALS, LastResort
 from .observability import log_report
 from .opening import clock_settings, open_store
+from .stopping import stop_step
+from .websocket import CLOSE_DEADLINE
 from .wiring import open_core
 
 
@@ -31,7 +35,7 @@ async def serve(config: Config, *, announce: Callable[[str, str], None]) -> None
         AddressInUseError, BindError: A listener cannot be had.
         AgentNotFoundError: The configured agent cannot be found.
         StoreOpenError: The database cannot be used.
-        WriterFailedError: In a group, if writing has become impossible while running.
+        SupervisorFailedError: A core service could not be kept up, as `open_core` says.
     """
     named: list[AgentWouldNotStop] = []
     report = _noting(named)
@@ -40,33 +44,41 @@ async def serve(config: Config, *, announce: Callable[[str, str], None]) -> None
         ws_listeners = await bind(config.host, config.port)
         http_listeners = await bind(config.host, config.http_port)
         store = await trio.to_thread.run_sync(open_store, config)
-        async with open_core(
-            store,
-            agent,
-            config.limits,
-            report,
-            clocks=clock_settings(config.cleanup),
-            commands=config.commands,
-        ) as core:
-            http_port = port_of(http_listeners)
-            gateway = Gateway(config, core, http_port, report)
-            async with trio.open_nursery() as nursery:
-                await nursery.start(gateway.run, ws_listeners)
-                app = make_app(lambda: not core.router.is_draining)
-                await nursery.start(serve_http, app, http_listeners, report)
-                announce(
-                    url("ws", config.host, port_of(ws_listeners), "/v1"), url("http", config.host, http_port)
-                )
-                await anext(signals)
-                nursery.start_soon(_hurry_on_signal, signals, core)
-                gateway.stop_accepting()
-                named.clear()
-                await core.stop()
-                last_resort.all_is_stored()
-                if named:  # and then nothing in this loop can end them
-                    last_resort.leave_soon()
-                await gateway.close_all()
-                nursery.cancel_scope.cancel(reason="drained")
+        # Only now: to import an agent may take long, and nobody waits yet.
+        with short_collections(), watch_loop(report):
+            async with open_core(
+                store,
+                agent,
+                config.limits,
+                report,
+                clocks=clock_settings(config.cleanup),
+                commands=config.commands,
+            ) as core:
+                try:
+                    http_port = port_of(http_listeners)
+                    gateway = Gateway(config, core, http_port, report)
+                    async with trio.open_nursery() as nursery:
+                        await nursery.start(gateway.run, ws_listeners)
+                        app = make_app(lambda: not core.router.is_draining)
+                        await nursery.start(serve_http, app, http_listeners, report)
+                        announce(
+                            url("ws", config.host, port_of(ws_listeners), "/v1"),
+                            url("http", config.host, http_port),
+                        )
+                        await anext(signals)
+                        nursery.start_soon(_hurry_on_signal, signals, core)
+                        gateway.stop_accepting()
+                        named.clear()
+                        await core.stop()
+                        last_resort.all_is_stored()
+                        if named:  # and then nothing in this loop can end them
+                            last_resort.leave_soon()
+                        with stop_step("connections", CLOSE_DEADLINE + 1.0, report):
+                            await gateway.close_all()
+                        nursery.cancel_scope.cancel(reason="drained")
+                finally:
+                    if core.is_beyond_repair:  # no signal will come; whatever will not end now is left
+                        last_resort.leave_soon(EXIT_GRACE)
 
 
 async def _hurry_on_signal(signals: AsyncIterator[int], core: Core) -> None:

@@ -6,12 +6,13 @@ Errors are one line, ``greenroom: SENTENCE``, and an exit code from `exits`.
 
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
-
-import cyclopts
+from typing import TYPE_CHECKING, NoReturn
 
 from . import exits
 from .terminal import abandon_output, forgive_encodings
+
+if TYPE_CHECKING:
+    import cyclopts
 
 DEBUG_FLAG = "--debug"
 
@@ -37,10 +38,7 @@ def run(arguments: Sequence[str]) -> int:
     debug = DEBUG_FLAG in arguments
     tokens = [token for token in arguments if token != DEBUG_FLAG]
     try:
-        _app()(tokens, print_error=False, exit_on_error=False, result_action="return_value")
-        return _flush()
-    except cyclopts.CycloptsError as exc:
-        return _fail(exits.USAGE, " ".join(str(exc).split()))
+        return _carry_out(tokens)
     except BrokenPipeError:
         abandon_output()
         return exits.IN_OUT
@@ -53,8 +51,21 @@ def run(arguments: Sequence[str]) -> int:
         return _fail(code, sentence) if code != exits.INTERRUPTED else code
 
 
-def _app() -> cyclopts.App:
+def _carry_out(tokens: Sequence[str]) -> int:
+    # Imported here because it takes a tenth of a second, in which an interrupt shall be an end as any other.
+    import cyclopts  # noqa: PLC0415
+
+    try:
+        _app()(tokens, print_error=False, exit_on_error=False, result_action="return_value")
+    except cyclopts.CycloptsError as exc:
+        return _fail(exits.USAGE, " ".join(str(exc).split()))
+    return _flush()
+
+
+def _app() -> "cyclopts.App":
     """The commands, by the place of each one's function."""
+    import cyclopts  # noqa: PLC0415 - as above
+
     app = cyclopts.App(
         name="greenroom",
         help="An actor-model runtime for conversations. With --debug, errors come with tracebacks.",

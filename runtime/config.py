@@ -48,7 +48,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         ping: Seconds between pings.
         pong: Seconds a pinged peer may stay silent.
         drain: Seconds that running turns get when the server ends.
-        turn: Seconds one turn may take.
+        turn: Seconds one turn may take, not counting its wait for a place.
+        turns: Turns of one agent at work at once; the others wait in order.
         stop_grace: Seconds a cancelled agent gets to end.
         frame_bytes_before: Largest message before ``initialize``.
         frame_bytes: Largest message after it.
@@ -57,6 +58,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         mailbox: Commands waiting for one session.
         pending: Stored messages of one session waiting for a turn.
         live_sessions: Sessions in memory at once.
+        live_bytes: About the bytes that they may hold together; one that is at work is never put away for it.
         max_tokens: Tokens of a session's context; 8000, a default of former days, stands for the present.
     """
 
@@ -68,6 +70,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     pong: Seconds = 20.0
     drain: Seconds = 5.0
     turn: Seconds = 600.0
+    # Most processes may have 1024 files open. A turn that talks to a model and runs a tool takes about four
+    # of them: 64 turns leave three quarters to connections, and most model servers answer fewer at once.
+    turns: Size = 64
     stop_grace: Seconds = 1.0
     frame_bytes_before: Size = 64 * 1024
     frame_bytes: Size = 512 * 1024
@@ -76,6 +81,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     mailbox: Size = 256
     pending: Size = 100
     live_sessions: Size = 20_000
+    live_bytes: Size = 512 * 1024 * 1024
     max_tokens: Size = DEFAULT_CONTEXT_TOKEN_BUDGET
 
     def __post_init__(self) -> None:

@@ -1,19 +1,22 @@
 """One running runtime: its parts, and how it ends."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import trio
 
 from ..actors.hooks import HookManager
 from ..actors.reads import Reads
+from ..actors.ref import ActorRef
 from ..actors.registry import Registry
 from ..actors.router import Router
+from ..actors.services import Begin
 from ..actors.surroundings import Surroundings
 from ..actors.topics import Topics
 from ..actors.turn import Agent
 from ..actors.writer import Writer
 from .config import Limits
 from .recovery import Recovery
+from .stopping import stop_step
 from .tokens import TokenCounter
 
 SETTLE_DEADLINE = 1.0  # seconds for commands already delivered to take effect when the runtime stops
@@ -35,7 +38,8 @@ class Core:
         tokens: Counts the tokens of what is written.
         hooks: Who is told of the ends of conversations.
         recovery: Starts what a former process left unfinished.
-        clocks: Holds the task that lets silence take effect.
+        clocks: The service that lets silence take effect, while there is one.
+        is_beyond_repair: A core service crashed again as soon as it was restarted: the runtime ends.
     """
 
     limits: Limits
@@ -49,10 +53,11 @@ class Core:
     hooks: HookManager
     recovery: Recovery
     _around: Surroundings
-    clocks: trio.CancelScope
-    _patience: trio.CancelScope
-    _stopping: trio.Event
-    _stopped: trio.Event
+    clocks: ActorRef[Begin] | None = None
+    is_beyond_repair: bool = False
+    _patience: trio.CancelScope = field(default_factory=trio.CancelScope)
+    _stopping: trio.Event = field(default_factory=trio.Event)
+    _stopped: trio.Event = field(default_factory=trio.Event)
 
     async def stop(self) -> None:
         """End all work: refuse commands, let turns end until the drain deadline, cut off and name the rest.
@@ -72,10 +77,12 @@ class Core:
 
     async def _stop(self) -> None:
         turns = self._around.turns
-        self.clocks.cancel(reason="the runtime stops")
         self._around.rules = replace(self._around.rules, is_draining=True)
-        with trio.move_on_after(SETTLE_DEADLINE):
+        with stop_step("commands", SETTLE_DEADLINE, self._around.report):
             await self.router.drain()
+        if self.clocks is not None:
+            await self.clocks.stop()
+        turns.stop_waiting("interrupted")
         self._patience.deadline = trio.current_time() + self.limits.drain
         with self._patience:
             await turns.wait_until_idle()
@@ -89,10 +96,16 @@ class Core:
         """Give running turns no more time."""
         self._patience.cancel(reason="told to hurry")
 
+    def give_up(self) -> None:
+        """Begin to stop, and in a hurry: restarting a core service did not help."""
+        self.is_beyond_repair = True
+        self.hurry()
+        self._stopping.set()
+
     async def _settle_ends(self) -> None:
         """Let hooks end in what is left of the drain; ends not told by then are told by the next start."""
         left = self._patience.deadline - trio.current_time()
         patience = HOOK_GRACE if self._patience.cancel_called else max(left, HOOK_GRACE)
-        with trio.move_on_after(patience):
+        with stop_step("hooks", patience, self._around.report):
             await self._around.ends.settle()
         self._around.ends.close()

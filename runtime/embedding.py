@@ -8,6 +8,7 @@ import trio
 from ..actors.hooks import HookManager, SessionHook
 from ..actors.reports import Reporter
 from ..actors.turn import Agent
+from ..actors.watchdog import watch_loop
 from ..persistence.store import SessionStore
 from .agents import find_agent
 from .config import Config
@@ -37,11 +38,14 @@ async def open_manager(
         hooks: Told of every end of a conversation, also of those that a former process had no time to tell.
             If there are none, ends are kept for the first that `SessionManager.register_hook` names, for
             `REGISTRATION` seconds.
-        report: Told of crashes and refusals.
+        report: Told of crashes and refusals, on the event loop. What holds the loop up is logged instead, by
+            `log_report` and from another thread: see `watch_loop`.
 
     Raises:
         StoreOpenError: The database cannot be used.
         AgentNotFoundError: The configured agent cannot be found.
+        SupervisorFailedError: A core service crashed, was started again and soon crashed once more; its cause
+            is that crash, a `WriterFailedError` if it was the writer's. The body was cancelled.
     """
     config = config or Config()
     agent = agent or find_agent(config.agent)
@@ -50,7 +54,10 @@ async def open_manager(
     managed = HookManager(report)
     for hook in hooks:
         managed.register(hook)
-    with ExitStack() as after_stop:
+    with ExitStack() as stack:
+        unless_opened = stack.enter_context(ExitStack())
+        unless_opened.callback(store.close)
+        stack.enter_context(watch_loop(log_report))
         async with open_core(
             store,
             agent,
@@ -61,6 +68,7 @@ async def open_manager(
             commands=config.commands,
             registration=REGISTRATION,
         ) as core:
+            unless_opened.pop_all()  # from here on it is the writer who closes the store
             manager = SessionManager(core, config.isolation)
-            after_stop.callback(manager.detach_all)
+            stack.callback(manager.detach_all)
             yield manager

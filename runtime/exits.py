@@ -48,7 +48,15 @@ def _explain_one(error: BaseException) -> tuple[int, str]:
         frames = traceback.extract_tb(error.__traceback__)
         place = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
         return code, f"unexpected {type(error).__name__}{place} (--debug shows all of it)"
+    if _is_failed_supervisor(error) and error.__cause__ is not None:
+        return code, f"{error}: {explain(error.__cause__)[1]}"
     return code, str(error)
+
+
+def _is_failed_supervisor(error: BaseException) -> bool:
+    from ..actors.errors import SupervisorFailedError  # noqa: PLC0415 - as below
+
+    return isinstance(error, SupervisorFailedError)
 
 
 def _code(error: BaseException) -> int:

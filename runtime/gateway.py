@@ -1,5 +1,6 @@
 """The WebSocket listener: accepts connections, guards each, and watches all of them with one task."""
 
+from contextlib import suppress
 from typing import Final
 
 import trio
@@ -17,7 +18,8 @@ from .sender import Sender
 from .websocket import SocketClosedError, accept
 
 WATCH: Final = 0.5  # seconds between two looks at all connections
-OVERSLEPT: Final = 2.0  # seconds: this process, not its peers, was away
+OVERSLEPT: Final = 2.0  # seconds late: this process, not its peers, was away
+CATCH_UP: Final = 0.1  # seconds at most to hear what came while this process was away
 RETRY_AFTER: Final = 1.0  # seconds; what a client is told to wait when the server ends
 
 
@@ -46,6 +48,8 @@ class Gateway:
         self._report = report
         self._sender = Sender()
         self._connections: dict[Connection, None] = {}
+        # Who gives a pong little time must not be away for much of it.
+        self._overslept = min(OVERSLEPT, limits.pong / 4)
         self._accepting = trio.CancelScope()
         self._visited = trio.Event()
 
@@ -103,20 +107,30 @@ class Gateway:
     async def _warm_up(self) -> None:
         """Load the token ranks when the first client comes.
 
-        Not before, since an idle server needs none; not with the first message, which would wait for them.
+        Not before, since an idle server needs none; not with the first message, which would wait for them. It
+        does wait where there is no thread to be had now.
         """
         await self._visited.wait()
-        await trio.to_thread.run_sync(self._core.tokens, "the first count loads them")
+        with suppress(RuntimeError):
+            await trio.to_thread.run_sync(self._core.tokens, "the first count loads them")
 
     async def _watch(self) -> None:
-        expected = trio.current_time()
+        due = trio.current_time()
         while True:
+            due += WATCH
+            await trio.sleep_until(due)
             at = trio.current_time()
-            if at - expected > OVERSLEPT:
-                # We were suspended, so nobody could be heard: let everyone speak before judging.
-                for connection in self._connections:
-                    connection.forgive(at)
+            late = at - due
+            if late > self._overslept:
+                self._forgive(at, late)
+            # What came while the loop was held up lies unread: it is heard before anybody is judged.
+            due = at + min(late, CATCH_UP)
+            await trio.sleep_until(due)
             for connection in list(self._connections):
                 connection.check(at)
-            expected = at + WATCH
-            await trio.sleep(WATCH)
+
+    def _forgive(self, at: float, late: float) -> None:
+        """Give everyone the time back in which nobody could be heard."""
+        for connection in self._connections:
+            connection.opened_at = min(connection.opened_at + late, at)
+            connection.forgive(at)

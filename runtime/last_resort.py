@@ -58,9 +58,9 @@ class LastResort:
         """From now on an end by force is a success: only what would not stop is lost."""
         self._is_stored = True
 
-    def leave_soon(self) -> None:
-        """Give the process at most `AT_ONCE` from now on."""
-        self._deadlines.put(time.monotonic() + AT_ONCE)
+    def leave_soon(self, seconds: float = AT_ONCE) -> None:
+        """Give the process at most so many seconds from now on."""
+        self._deadlines.put(time.monotonic() + seconds)
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
         if self._is_signalled:
@@ -88,8 +88,9 @@ class LastResort:
 
     def _leave(self) -> None:
         word = threading.Thread(target=_tell, args=[_STORED if self._is_stored else _HELD], daemon=True)
-        word.start()
-        word.join(LAST_WORD)
+        with suppress(RuntimeError):  # no thread to be had: then it leaves without a word
+            word.start()
+            word.join(LAST_WORD)
         os._exit(0 if self._is_stored else BEYOND_REPAIR)
 
 

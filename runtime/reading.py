@@ -69,7 +69,7 @@ class Reading:
         return SessionManagerStats(
             **msgspec.structs.asdict(stored),
             live_actors=len(self._core.registry),
-            mailbox_depth=sum(place.mailbox.depth for place in self._core.registry),
+            mailbox_depth=sum(place.ref.depth for place in self._core.registry),
             commits=self._core.writer.commits,
             appends=self._core.writer.appends,
         )

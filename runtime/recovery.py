@@ -25,8 +25,12 @@ class Recovery:
         self._started = 0
 
     async def run(self) -> None:
-        """Make the pass, however long the store refuses."""
-        key, is_over = 0, False
+        """Make the pass, however long the store refuses.
+
+        If it was cut off or has crashed, or writing was down meanwhile, it may be made again: a session that
+        could not begin then begins now, and to one that lives nothing happens.
+        """
+        key, started, is_over = 0, 0, False
         while not is_over:
             try:
                 rows = await self._reads(self._reads.store.unfinished, key, PAGE)
@@ -36,10 +40,12 @@ class Recovery:
             for row in rows:
                 key = row.key
                 await self._wake(row.id)
-                self._started += 1
+                started += 1
             is_over = not rows
         await self._wake_compacting()
-        self._done.set()
+        if not self._done.is_set():
+            self._started = started
+            self._done.set()
 
     async def _wake_compacting(self) -> None:
         """Start those whose compaction a former process began: as they start they are active again."""
@@ -63,6 +69,6 @@ class Recovery:
             await trio.sleep(PAUSE)
 
     async def wait(self) -> int:
-        """Wait for the end of the pass; how many sessions it started."""
+        """Wait for the end of the first pass; how many sessions it started."""
         await self._done.wait()
         return self._started

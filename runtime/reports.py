@@ -1,4 +1,4 @@
-"""What the gateway tells its operator, beside what the actors report."""
+"""What the runtime and its gateway tell their operator, beside what the actors report."""
 
 import msgspec
 
@@ -15,3 +15,16 @@ class AnswerFailed(msgspec.Struct, frozen=True):
 
     error: str
     where: str
+
+
+class StopStepOverdue(msgspec.Struct, frozen=True):
+    """A step of stopping had not ended after ``seconds``; the next was begun all the same.
+
+    Attributes:
+        step: ``clocks``: what silence leads to was to end. ``commands``: those delivered before were to take
+            effect. ``hooks``: they were to be told of every end; those that were not are told by the next
+            start. ``connections``: their closing handshakes. ``writer``: the last commits and the checkpoint.
+    """
+
+    step: str
+    seconds: float

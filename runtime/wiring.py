@@ -7,7 +7,8 @@ from functools import partial
 
 import trio
 
-from ..actors.clocks import ClockSettings, run_clocks
+from ..actors.activation import Activation, open_activation
+from ..actors.clocks import Clocks, ClockSettings
 from ..actors.commands import Age
 from ..actors.conversation import Rules
 from ..actors.ends import Ends
@@ -16,7 +17,8 @@ from ..actors.reads import Reads
 from ..actors.registry import Registry
 from ..actors.reports import Reporter
 from ..actors.router import Router
-from ..actors.supervisor import Supervisor
+from ..actors.services import CLOSE_WITHIN, keep_running, keep_writing, open_services
+from ..actors.supervision import Supervisor
 from ..actors.surroundings import Surroundings, now
 from ..actors.topics import Topics
 from ..actors.turn import Agent
@@ -26,11 +28,10 @@ from ..persistence.ids import SessionID
 from ..persistence.records import SessionState
 from ..persistence.store import SessionStore
 from .config import Limits
-from .core import SETTLE_DEADLINE, Core
+from .core import Core
 from .recovery import Recovery
+from .stopping import stop_step
 from .tokens import TokenCounter
-
-CLOSE_DEADLINE = 5.0  # seconds for the last commits and the checkpoint
 
 
 @asynccontextmanager
@@ -62,48 +63,60 @@ async def open_core(  # noqa: PLR0913 - what a runtime is made of
         wall: The present time, in microseconds since the Unix epoch.
 
     Raises:
-        WriterFailedError: In a group, if writing has become impossible.
+        SupervisorFailedError: A core service (the writer, most likely) crashed and, started again, crashed
+            soon once more; the cause is its error. The body was cancelled.
+        WriterFailedError: The store could not be closed in order.
     """
     tokens = TokenCounter()
     writer = Writer(store, tokens, report)
     hooks = hooks or HookManager(report)
-    async with trio.open_nursery() as core_nursery:
-        await core_nursery.start(writer.run)
+    async with open_services(report) as services:
         try:
-            async with trio.open_nursery() as sessions, trio.open_nursery() as turns:
+            await keep_writing(services, writer)
+            async with trio.open_nursery() as beside, trio.open_nursery() as turns:
                 around = Surroundings(
                     writer=writer,
                     reads=(reads := Reads(store)),
-                    ends=(ends := Ends(reads, writer, hooks, report, registration)),
+                    ends=Ends(reads, writer, hooks, report, registration),
                     topics=Topics(),
                     rules=_rules(agent, limits, commands=commands),
-                    turns=TurnHost(turns, agent, limits.turn, limits.stop_grace, report),
+                    turns=TurnHost(turns, agent, limits.turn, limits.stop_grace, report, limits.turns),
                     report=report,
                     context_tokens=limits.max_tokens,
                     content_bytes=limits.content_bytes,
                     wall=wall,
                 )
-                core = _wire(around, sessions, agent, limits, tokens, hooks)
-                sessions.start_soon(core.run_stop)
-                sessions.start_soon(ends.run)
-                if recovers:
-                    sessions.start_soon(core.recovery.run)
-                if clocks is not None:
-                    sessions.start_soon(_run_clocks, core, clocks, wall, report)
-                try:
-                    yield core
-                finally:
-                    with trio.move_on_after(_longest_stop(limits), shield=True):
-                        await core.stop()
-                    turns.cancel_scope.cancel(reason="the runtime has stopped")
-                    sessions.cancel_scope.cancel(reason="the runtime has stopped")
+                registry = Registry(limits.live_sessions, limits.live_bytes)
+                async with open_activation(registry, around, limits.mailbox) as activation:
+                    core = _wire(around, registry, activation, agent, limits, tokens, hooks)
+                    beside.start_soon(core.run_stop)
+                    beside.start_soon(_give_up, services, core)
+                    try:
+                        await keep_running(services, "ends", around.ends.run)
+                        if recovers:
+                            await keep_running(services, "recovery", core.recovery.run)
+                        if clocks is not None:
+                            core.clocks = await keep_running(
+                                services, "clocks", _clocks(core, clocks, around).run
+                            )
+                        yield core
+                    finally:
+                        with trio.CancelScope(shield=True):
+                            await core.stop()  # each of its steps is bounded
+                        turns.cancel_scope.cancel(reason="the runtime has stopped")
+                        beside.cancel_scope.cancel(reason="the runtime has stopped")
         finally:
-            with trio.move_on_after(CLOSE_DEADLINE, shield=True):
+            with stop_step("writer", CLOSE_WITHIN, report):
                 await writer.close()
 
 
-def _longest_stop(limits: Limits) -> float:
-    return SETTLE_DEADLINE + limits.drain + limits.stop_grace + 1.0
+async def _give_up(services: Supervisor, core: Core) -> None:
+    """Have the runtime stop when its services fail, even while the host's own code will not be cancelled."""
+    try:
+        await trio.sleep_forever()
+    finally:
+        if services.failure is not None:
+            core.give_up()
 
 
 def _rules(agent: Agent, limits: Limits, *, commands: bool) -> Rules:
@@ -119,14 +132,14 @@ def _rules(agent: Agent, limits: Limits, *, commands: bool) -> Rules:
 
 def _wire(  # noqa: PLR0913, PLR0917 - called once, right above
     around: Surroundings,
-    sessions: trio.Nursery,
+    registry: Registry,
+    activation: Activation,
     agent: Agent,
     limits: Limits,
     tokens: TokenCounter,
     hooks: HookManager,
 ) -> Core:
-    registry = Registry(limits.live_sessions, limits.mailbox)
-    router = Router(Supervisor(sessions, registry, around), registry)
+    router = Router(activation, registry)
     return Core(
         limits=limits,
         agent=agent,
@@ -139,16 +152,11 @@ def _wire(  # noqa: PLR0913, PLR0917 - called once, right above
         hooks=hooks,
         recovery=Recovery(around.reads, router),
         _around=around,
-        clocks=trio.CancelScope(),
-        _patience=trio.CancelScope(),
-        _stopping=trio.Event(),
-        _stopped=trio.Event(),
     )
 
 
-async def _run_clocks(core: Core, settings: ClockSettings, wall: Callable[[], int], report: Reporter) -> None:
+def _clocks(core: Core, settings: ClockSettings, around: Surroundings) -> Clocks:
     async def ask_age(session: SessionID, state: SessionState, to: SessionState | None, before: int) -> bool:
         return await core.router.ask(session, lambda reply: Age(state, to, before, reply))
 
-    with core.clocks:
-        await run_clocks(settings, core.reads, ask_age, wall, report)
+    return Clocks(settings, around.reads, ask_age, around.wall, around.report)

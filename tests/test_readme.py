@@ -79,6 +79,10 @@ def test_the_embedded_runtime_answers_and_stores(tmp_path: Path) -> None:
     assert (tmp_path / "embedded.db").exists()
 
 
+def test_an_actor_of_ones_own_counts(tmp_path: Path) -> None:
+    assert run(snippet("open_supervisor"), tmp_path) == "2\n"
+
+
 def test_the_commands_on_sessions_do_what_the_readme_says(tmp_path: Path) -> None:
     session = "echo:terminal:me"
     with RunningServer(tmp_path) as server:
@@ -115,4 +119,4 @@ def test_every_exit_code_is_in_the_table_and_no_other() -> None:
 
 
 def test_every_snippet_of_the_readme_is_run_here() -> None:
-    assert len(SNIPPETS) == 4
+    assert len(SNIPPETS) == 5

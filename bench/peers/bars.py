@@ -67,10 +67,17 @@ def best(rows: Sequence[Figures], key: str) -> float | None:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A bar and what was met: the ratio, or the figure if the bar is on that; None if not measured."""
+    """A bar and what was met: the ratio, or the figure if the bar is on that; None if not measured.
+
+    Attributes:
+        bar: Which.
+        met: Of the best rounds.
+        rounds: Of each round by itself, where both were measured in it: how much it varies.
+    """
 
     bar: Bar
     met: float | None
+    rounds: Sequence[float] = ()
 
     @property
     def is_met(self) -> bool | None:
@@ -88,19 +95,26 @@ class Verdict:
             return f"{what:<78} not measured (bar {sign} {bar.factor:g})"
         missed = abs(self.met / bar.factor - 1)
         word = "met" if self.is_met else f"MISSED by {missed:.0%}"
-        return f"{what:<78} {self.met:>10,.2f} (bar {sign} {bar.factor:,g}: {word})"
+        spread = f"; rounds {min(self.rounds):,.2f} to {max(self.rounds):,.2f}" if self.rounds[1:] else ""
+        return f"{what:<78} {self.met:>12,.2f} (bar {sign} {bar.factor:,g}: {word}{spread})"
 
 
 def verdicts(results: Results) -> list[Verdict]:
     """Every bar on a measure that was made."""
-    found: list[Verdict] = []
-    for bar in BARS:
-        if bar.measure not in results:
-            continue
-        rows = results[bar.measure]
-        met = best(rows.get(bar.ours, ()), bar.key)
-        if met is not None and bar.against is not None:
-            other = best(rows.get(bar.against, ()), bar.key)
-            met = None if other is None else met / other
-        found.append(Verdict(bar, met))
-    return found
+    return [_verdict(bar, results[bar.measure]) for bar in BARS if bar.measure in results]
+
+
+def _verdict(bar: Bar, rows: Mapping[str, Sequence[Figures]]) -> Verdict:
+    ours = rows.get(bar.ours, ())
+    met, rounds = best(ours, bar.key), [row[bar.key] for row in ours if bar.key in row]
+    if met is not None and bar.against is not None:
+        theirs = rows.get(bar.against, ())
+        other = best(theirs, bar.key)
+        met = None if other is None else met / other
+        rounds = [figure / row[bar.key] for figure, row in zip(rounds, theirs, strict=False)]
+    return Verdict(bar, met, rounds)
+
+
+def is_held(entrant: str, measure: str) -> bool:
+    """Whether a bar rests on what this measure shows of this entrant."""
+    return any(bar.measure == measure and entrant in {bar.ours, bar.against} for bar in BARS)

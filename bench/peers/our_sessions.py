@@ -14,6 +14,7 @@ from ...persistence.ids import SessionID
 from ...persistence.memory import InMemorySessionStore
 from ...persistence.records import Message
 from ...persistence.store import SessionStore
+from ...runtime.collector import short_collections
 from ...runtime.config import Cleanup, Config, Limits
 from ...runtime.embedding import open_manager
 from ...runtime.manager import SessionManager
@@ -54,8 +55,9 @@ class Sessions:
                     limits=Limits(live_sessions=count + 1),
                     cleanup=Cleanup(enabled=False),
                 )
-                async with open_manager(config, store=self._make_store()) as manager:
-                    return await measure(manager, count)
+                with short_collections():
+                    async with open_manager(config, store=self._make_store()) as manager:
+                        return await measure(manager, count)
 
         return trio.run(main)
 

@@ -11,17 +11,24 @@ MEASURES: Final = ("ask", "tell", "fan_in", "fan_out", "spawn", "memory")
 Counts = Mapping[str, int]
 
 _LIGHT: Final = {
-    "ask": 100_000,
+    "ask": 50_000,
     "tell": 500_000,
     "fan_in": 500_000,
     "fan_out": 50_000,
     "spawn": 10_000,
-    "memory": 100_000,
+    "memory": 20_000,
 }
 # Fewer where each takes so much longer; a rate or a size per actor is the same.
 _CHANNELS: Final = {**_LIGHT, "tell": 50_000, "fan_in": 50_000}
-_HEAVY: Final = {**_LIGHT, "ask": 5000, "tell": 10_000, "fan_in": 10_000, "fan_out": 5000, "memory": 20_000}
-_THREADS: Final = {**_HEAVY, "tell": 100_000, "fan_in": 100_000, "fan_out": 10_000, "memory": 2000}
+_HEAVY: Final = {**_LIGHT, "ask": 5000, "tell": 10_000, "fan_in": 10_000, "fan_out": 5000, "memory": 5000}
+_THREADS: Final = {
+    **_HEAVY,
+    "tell": 100_000,
+    "fan_in": 100_000,
+    "fan_out": 10_000,
+    "spawn": 5000,
+    "memory": 2000,
+}
 
 
 @dataclass(frozen=True)
@@ -68,5 +75,5 @@ ROSTER: Final = (
     Entrant(PYKKA, "pykka_threads:Threads", _THREADS, "pykka"),
     Entrant("autogen-core", "autogen_runtime:SingleThreaded", _HEAVY, "autogen-core"),
     Entrant(IN_SQLITE, "our_sessions:in_sqlite", {"memory": 20_000, "delay": 20_000}),
-    Entrant("our sessions, store in memory", "our_sessions:in_memory", {"memory": 20_000}),
+    Entrant("our sessions, store in memory", "our_sessions:in_memory", {"memory": 10_000}),
 )

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import msgspec
 import trio
-from greenroom.actors.clocks import ClockSettings, run_clocks
+from greenroom.actors.clocks import Clocks, ClockSettings
 from greenroom.actors.errors import GreenroomError
 from greenroom.actors.reads import Reads
 from greenroom.actors.silence import MICROSECONDS
@@ -109,7 +109,8 @@ class House:
 @asynccontextmanager
 async def clocks(house: House, settings: ClockSettings = SETTINGS) -> AsyncGenerator[None]:
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run_clocks, settings, Reads(house.store), house.ask_age, house.wall, house.reports)
+        run = Clocks(settings, Reads(house.store), house.ask_age, house.wall, house.reports).run
+        nursery.start_soon(run)
         yield
         nursery.cancel_scope.cancel()
 

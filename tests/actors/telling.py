@@ -9,7 +9,7 @@ from greenroom.actors.ends import Ends
 from greenroom.actors.hooks import HookManager, SessionHook
 from greenroom.actors.reads import Reads
 from greenroom.actors.reply import ReplySlot
-from greenroom.actors.writer import Writer
+from greenroom.actors.writer import ThreadDied, Writer
 from greenroom.persistence import SessionStore
 from greenroom.persistence.errors import StoreUnavailableError
 from greenroom.persistence.ids import SessionID
@@ -99,6 +99,7 @@ class Desk:
         self.store = store
         self.reports = Reports()
         self.writer = Writer(store, len, self.reports)
+        self.deaths: list[ThreadDied] = []
         self.hooks = HookManager(self.reports)
         for hook in hooks:
             self.hooks.register(hook)
@@ -150,9 +151,10 @@ async def telling(
     """A runtime as far as its ends go; what is not told when the test is through is cut off."""
     desk = Desk(store, hooks, registration)
     async with trio.open_nursery() as nursery:
-        await nursery.start(desk.writer.run)
-        async with trio.open_nursery() as inside:
-            inside.start_soon(desk.ends.run)
-            yield desk
-            inside.cancel_scope.cancel()
-        await desk.writer.close()
+        desk.writer.start(desk.deaths.append)
+        nursery.start_soon(desk.ends.run)
+        yield desk
+        nursery.cancel_scope.cancel()
+    desk.ends.close()
+    await desk.writer.close()
+    assert desk.deaths == []

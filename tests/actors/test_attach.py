@@ -170,7 +170,7 @@ async def test_a_message_to_an_archived_session_tells_that_it_is_active_again(me
     ear = Ear()
     async with running(memory, NOBODY) as core:
         await attach(core, ANN, ear)
-        core.registry.remove(next(iter(core.registry)))
+        assert core.registry.put_away(next(iter(core.registry)))
         await wait_all_tasks_blocked()
         memory.archive(ANN)
         await send(core, ANN, "a")

@@ -5,7 +5,7 @@ from collections import Counter
 import msgspec
 import pytest
 import trio
-from greenroom.actors.clocks import AT_ONCE, PAGE, ClockSettings, run_clocks
+from greenroom.actors.clocks import AT_ONCE, PAGE, Clocks, ClockSettings
 from greenroom.actors.reads import Reads
 from greenroom.persistence.records import SessionState
 
@@ -98,7 +98,7 @@ async def test_what_is_set_to_zero_never_happens(field: str) -> None:
 @on_mock_time
 async def test_with_everything_set_to_zero_there_is_nothing_to_run() -> None:
     house = House()
-    await run_clocks(only(), Reads(house.store), house.ask_age, house.wall, house.reports)
+    await Clocks(only(), Reads(house.store), house.ask_age, house.wall, house.reports).run()
     assert house.store.asked == 0
 
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 import pytest
 import trio
-from greenroom.actors.clocks import ANSWER, AT_ONCE, PAGE, RETRY, TimeSkipped, run_clocks
+from greenroom.actors.clocks import ANSWER, AT_ONCE, PAGE, RETRY, Clocks, TimeSkipped
 from greenroom.actors.errors import (
     BusyError,
     DamagedError,
@@ -110,7 +110,7 @@ async def test_an_unforeseen_error_is_not_swallowed() -> None:
         raise ZeroDivisionError
 
     with pytest.RaisesGroup(ZeroDivisionError, flatten_subgroups=True):
-        await run_clocks(SETTINGS, Reads(house.store), ask, house.wall, house.reports)
+        await Clocks(SETTINGS, Reads(house.store), ask, house.wall, house.reports).run()
 
 
 @pytest.mark.parametrize("seconds", [3.0, 60.0, 3600.0])
@@ -147,6 +147,25 @@ async def test_f23_a_suspended_machine_makes_nobody_silent() -> None:
     (report,) = house.reports.of(TimeSkipped)
     assert isinstance(report, TimeSkipped)
     assert report.seconds == pytest.approx(8 * 3600, abs=2)
+
+
+@on_mock_time
+async def test_f23_what_was_forgiven_stays_forgiven_when_the_clocks_are_cut_off_and_run_again() -> None:
+    house = House()
+    house.let(1)
+    run = Clocks(only(archive_after=100.0), Reads(house.store), house.ask_age, house.wall, house.reports).run
+    for _ in range(3):
+        with trio.move_on_after(20):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(run)
+                await trio.sleep(10)
+                house.offset += 50
+    assert not house.log
+    with trio.move_on_after(60):
+        await run()
+    ((at, peer, _),) = house.log
+    assert peer == "peer1"
+    assert 100 <= at < 110
 
 
 @on_mock_time

@@ -222,12 +222,10 @@ async def test_closing_ends_the_task_also_while_the_store_refuses_or_ends_are_he
         ((), Refuses(memory, reads=99)),
     ):
         desk = Desk(store, hooks)
-        async with trio.open_nursery() as nursery:
-            await nursery.start(desk.writer.run)
-            with trio.fail_after(2 * RETRY_AFTER):
-                async with trio.open_nursery() as inside:
-                    inside.start_soon(desk.ends.run)
-                    await wait_all_tasks_blocked()
-                    desk.ends.close()
-            await desk.writer.close()
+        with trio.fail_after(2 * RETRY_AFTER):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(desk.ends.run)
+                await wait_all_tasks_blocked()
+                desk.ends.close()
+        await desk.writer.close()
         assert left(memory) == ["a1"]

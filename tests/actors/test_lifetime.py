@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Callable
-from contextlib import closing
 
 import pytest
 import trio
@@ -10,15 +9,14 @@ from greenroom.actors.commands import Ack
 from greenroom.actors.errors import BusyError, ShuttingDownError, UnavailableError
 from greenroom.actors.reports import AgentWouldNotStop
 from greenroom.actors.turn import Agent, Turn
-from greenroom.actors.writer import WriterFailedError
-from greenroom.persistence import SessionStore, SQLiteSessionStore
+from greenroom.persistence import SessionStore
 from greenroom.persistence.ids import SessionID
 from greenroom.persistence.records import Message, TurnFinished
 from greenroom.runtime.core import Core
 from greenroom.runtime.manager import SessionManager
 from trio.testing import wait_all_tasks_blocked
 
-from tests.actors.faults import DiesInCommit, RefusesCommits, says
+from tests.actors.faults import RefusesCommits, says
 from tests.actors.hand import (
     ANN,
     BOB,
@@ -277,21 +275,6 @@ async def test_a_new_process_starts_more_unfinished_sessions_than_may_live_at_on
     async with running(store := make_store(), NOBODY):
         for number in range(30):
             assert contents(journal(store, sid(number)))[-1] == "hello"
-
-
-async def test_p19_a_runtime_whose_writer_died_ends_with_its_error_and_frees_the_store(
-    sqlite: SQLiteSessionStore,
-) -> None:
-    dying = DiesInCommit(sqlite, RuntimeError("broken"), says("kills"))
-    error = pytest.RaisesExc(WriterFailedError, match="met RuntimeError at")
-    with pytest.RaisesGroup(error, flatten_subgroups=True):
-        async with running(dying, NOBODY) as core:
-            await send(core, ANN, "a")
-            with pytest.raises(UnavailableError):
-                await send(core, ANN, "b", "kills")
-            await trio.sleep_forever()
-    with closing(SQLiteSessionStore(sqlite.path)) as again:
-        assert contents(journal(again, ANN)) == ["hello"]
 
 
 async def test_p17_a_stop_whose_caller_is_cancelled_goes_on_and_keeps_what_was_said(

@@ -214,7 +214,10 @@ async def test_p12_whenever_actors_and_turns_are_cut_off_the_next_start_makes_it
 
 
 def cut_off(core: Core) -> None:
-    core.router._supervisor._nursery.cancel_scope.cancel()
+    supervisor = core.router._activation._supervisor
+    supervisor._runners.close()
+    for scope in list(supervisor._scopes):
+        scope.cancel()
     core._around.turns._nursery.cancel_scope.cancel()
 
 

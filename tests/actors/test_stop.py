@@ -95,10 +95,15 @@ async def test_stop_takes_effect_in_its_place_among_the_requests_of_one_sender(s
             ack = await sent.wait()
             assert await stopped.wait() == (ack.turn_id,)  # type: ignore[attr-defined]
             await sent_after.wait()
-        first, second = await puppet.turn(), await puppet.turn()
-        assert [t.turn.messages[0].content for t in (first, second)] == ["one", "two"]
+        turn = await puppet.turn()
+        if turn.turn.messages[0].content == "one":  # its agent was called before it was stopped
+            turn = await puppet.turn()
+        assert turn.turn.messages[0].content == "two"
         await trio.testing.wait_all_tasks_blocked()
-        assert (first.was_cancelled, second.was_cancelled) == (True, False)
+        assert not turn.was_cancelled
+        assert [
+            (e.turn_id, e.body.stop_reason) for e in journal(store, ANN) if isinstance(e.body, TurnFinished)
+        ] == [(ack.turn_id, "cancelled")]  # type: ignore[attr-defined]
 
 
 async def test_stop_behind_another_stop_and_a_message_stops_that_message(store: SessionStore) -> None:
@@ -126,7 +131,7 @@ async def test_p17_stop_is_never_refused_for_the_flood_before_it(memory: Session
         slots = [ReplySlot[object]() for _ in range(2)]
         for number, slot in enumerate(slots):
             core.router.deliver(ANN, Send(f"more{number}", "x", slot))
-        with pytest.raises(GreenroomError, match="mailbox"):
+        with pytest.raises(GreenroomError, match="waiting messages"):
             core.router.deliver(ANN, Send("too many", "x", ReplySlot()))
         assert await cancel(core, ANN) == (ack.turn_id,)
 

@@ -1,49 +1,32 @@
 """Where turns run: guarded, known by name, and offering their end until it is stored."""
 
+from collections.abc import AsyncGenerator
+
 import pytest
 import trio
-from greenroom.actors.commands import Command, EndTurn
 from greenroom.actors.errors import UnavailableError
-from greenroom.actors.mailbox import Mailbox
 from greenroom.actors.reports import AgentFailed, AgentWouldNotStop
-from greenroom.actors.turn import Turn
-from greenroom.actors.turn_host import RETRY_DELAYS, TurnHost
+from greenroom.actors.turn_host import RETRY_DELAYS
 from trio.testing import wait_all_tasks_blocked
 
-from tests.actors.hand import ANN, Puppet, Reports, on_mock_time
-
-
-class Stage:
-    """A host with a puppet on it, and the mailbox of a session that is not there."""
-
-    def __init__(self, nursery: trio.Nursery) -> None:
-        self.puppet, self.reports = Puppet(), Reports()
-        self.host = TurnHost(nursery, self.puppet.agent(), 60.0, 1.0, self.reports)
-        self.mailbox = Mailbox[Command](10)
-
-    def start(self, turn_id: str = "t1") -> Turn:
-        turn = Turn(ANN, turn_id, 1, (), context=tuple, tell=lambda _, __: None, max_bytes=100)
-        self.host.start(turn, self.mailbox)
-        return turn
-
-    async def end(self) -> EndTurn:
-        (command,) = await self.mailbox.take(10)
-        assert isinstance(command, EndTurn)
-        return command
-
-    async def is_idle(self) -> bool:
-        await wait_all_tasks_blocked()
-        return self.host._idle.is_set()
+from tests.actors.hand import ANN, Puppet, on_mock_time
+from tests.actors.stage import Stage, staged
 
 
 @pytest.fixture
-async def stage(nursery: trio.Nursery) -> Stage:
-    return Stage(nursery)
+def puppet() -> Puppet:
+    return Puppet()
 
 
-async def test_the_end_of_a_turn_is_posted_with_all_it_has_said(stage: Stage) -> None:
+@pytest.fixture
+async def stage(puppet: Puppet) -> AsyncGenerator[Stage]:
+    async with staged(puppet.agent()) as stage:
+        yield stage
+
+
+async def test_the_end_of_a_turn_is_posted_with_all_it_has_said(stage: Stage, puppet: Puppet) -> None:
     stage.start()
-    performance = await stage.puppet.turn()
+    performance = await puppet.turn()
     await performance.say("a ")
     await performance.say("b")
     performance.end()
@@ -51,15 +34,15 @@ async def test_the_end_of_a_turn_is_posted_with_all_it_has_said(stage: Stage) ->
     assert (end.turn_id, end.text, end.stop_reason, end.error) == ("t1", "a b", "end_turn", None)
 
 
-async def test_the_host_is_idle_when_every_end_is_stored_not_before(stage: Stage) -> None:
+async def test_the_host_is_idle_when_every_end_is_stored_not_before(stage: Stage, puppet: Puppet) -> None:
     assert await stage.is_idle()
     stage.start("t1")
     stage.start("t2")
     for _ in range(2):
-        (await stage.puppet.turn()).end()
+        (await puppet.turn()).end()
     assert not await stage.is_idle()
-    ends = await stage.mailbox.take(10)
-    assert [end.turn_id for end in ends if isinstance(end, EndTurn)] in (["t1", "t2"], ["t2", "t1"])
+    ends = [await stage.end(), await stage.end()]
+    assert sorted(end.turn_id for end in ends) == ["t1", "t2"]
     ends[0].reply.resolve(None)
     assert not await stage.is_idle()
     ends[1].reply.resolve(None)
@@ -67,9 +50,11 @@ async def test_the_host_is_idle_when_every_end_is_stored_not_before(stage: Stage
 
 
 @on_mock_time
-async def test_a_refused_end_is_offered_again_at_growing_intervals_until_it_is_stored(stage: Stage) -> None:
+async def test_a_refused_end_is_offered_again_at_growing_intervals_until_it_is_stored(
+    stage: Stage, puppet: Puppet
+) -> None:
     stage.start()
-    (await stage.puppet.turn()).end()
+    (await puppet.turn()).end()
     intervals, end = list[float](), await stage.end()
     for _ in range(len(RETRY_DELAYS) + 3):
         refused_at = trio.current_time()
@@ -81,17 +66,19 @@ async def test_a_refused_end_is_offered_again_at_growing_intervals_until_it_is_s
     assert await stage.is_idle()
 
 
-async def test_an_end_is_offered_to_no_mailbox_that_is_closed(stage: Stage) -> None:
+async def test_an_end_is_offered_to_no_session_that_has_ended(stage: Stage, puppet: Puppet) -> None:
     stage.start()
-    performance = await stage.puppet.turn()
-    stage.mailbox.close()
+    performance = await puppet.turn()
+    await stage.desk.stop()
     performance.end()
     assert await stage.is_idle()
 
 
-async def test_p11_a_failing_agent_is_reported_and_its_turn_ends_with_an_error(stage: Stage) -> None:
+async def test_p11_a_failing_agent_is_reported_and_its_turn_ends_with_an_error(
+    stage: Stage, puppet: Puppet
+) -> None:
     stage.start()
-    (await stage.puppet.turn()).end(ValueError("broken"))
+    (await puppet.turn()).end(ValueError("broken"))
     end = await stage.end()
     assert end.stop_reason == "error"
     assert end.error is not None
@@ -100,22 +87,23 @@ async def test_p11_a_failing_agent_is_reported_and_its_turn_ends_with_an_error(s
     assert (report.turn_id, report.error) == ("t1", "ValueError")
 
 
-async def test_stopping_all_cuts_off_every_turn_and_keeps_what_each_has_said(stage: Stage) -> None:
+async def test_stopping_all_cuts_off_every_turn_and_keeps_what_each_has_said(
+    stage: Stage, puppet: Puppet
+) -> None:
     for turn_id in ("t1", "t2"):
         stage.start(turn_id)
-        await (await stage.puppet.turn()).say("half")
+        await (await puppet.turn()).say("half")
     stage.host.stop_all("interrupted")
     await wait_all_tasks_blocked()
-    ends = [end for end in await stage.mailbox.take(10) if isinstance(end, EndTurn)]
-    assert sorted((e.turn_id, e.text, e.stop_reason) for e in ends) == [
+    assert sorted((e.turn_id, e.text, e.stop_reason) for e in stage.ends()) == [
         ("t1", "half", "interrupted"),
         ("t2", "half", "interrupted"),
     ]
     stage.host.stop_all("interrupted")
 
 
-async def test_agents_that_have_not_ended_are_reported_by_name(stage: Stage) -> None:
+async def test_agents_that_have_not_ended_are_reported_by_name(stage: Stage, puppet: Puppet) -> None:
     stage.start()
-    await stage.puppet.turn()
+    await puppet.turn()
     stage.host.report_running()
     assert stage.reports == [AgentWouldNotStop(ANN, "t1", "puppet")]

@@ -3,9 +3,11 @@
 import msgspec
 import pytest
 import trio
+from greenroom.actors.commit_thread import MAX_BATCH
+from greenroom.actors.committing import Committed
 from greenroom.actors.errors import UnavailableError
 from greenroom.actors.reports import CommitFailed
-from greenroom.actors.writer import MAX_BATCH, Committed, Writer, WriterFailedError
+from greenroom.actors.writer import Writer
 from greenroom.persistence import SessionStore, SQLiteSessionStore
 from greenroom.persistence.errors import (
     DuplicateClientIdError,
@@ -23,7 +25,7 @@ from greenroom.persistence.records import (
 )
 from trio.testing import wait_all_tasks_blocked
 
-from tests.actors.faults import CountsBatches, DiesInCommit, HoldsCommits, RefusesCommits, says
+from tests.actors.faults import CountsBatches, HoldsCommits, RefusesCommits
 from tests.actors.hand import ANN, BOB, Reports, sid
 from tests.actors.writing import first, more, writing
 
@@ -160,49 +162,6 @@ async def test_p7_a_refused_commit_is_unavailable_and_reported_and_later_ones_ar
         await writer.append(first(ANN, "kept"))
         assert store.facts(ANN) is not None
     assert reports == [CommitFailed(1, "disk full")]
-
-
-class Panic(BaseException):
-    """What a native extension raises past every ``except Exception``."""
-
-
-@pytest.mark.parametrize("error", [RuntimeError("broken"), Panic("panic"), SystemExit(3)], ids=type)
-async def test_p19_a_dying_thread_answers_everyone_and_ends_the_writer(
-    sqlite: SQLiteSessionStore, error: BaseException
-) -> None:
-    store = HoldsCommits(DiesInCommit(sqlite, error, says("kills")))
-    answers: dict[str, object] = {}
-    with pytest.RaisesGroup(
-        pytest.RaisesExc(WriterFailedError, match=f"met {type(error).__name__}")
-    ) as caught:
-        async with trio.open_nursery() as nursery:
-            writer = Writer(store, len, Reports())
-            await nursery.start(writer.run)
-            with trio.CancelScope(shield=True):
-                async with trio.open_nursery() as callers:
-
-                    async def one(append: Append) -> None:
-                        try:
-                            answers[append.facts.id.peer_id] = await writer.append(append)
-                        except UnavailableError as refusal:
-                            answers[append.facts.id.peer_id] = str(refusal.__cause__)
-
-                    callers.start_soon(one, first(ANN, "this one is kept"))
-                    await trio.to_thread.run_sync(store.entered.wait)
-                    callers.start_soon(one, first(BOB, "this one kills"))
-                    await wait_all_tasks_blocked()
-                    for number in range(MAX_BATCH + 10):
-                        callers.start_soon(one, first(sid(number), "waits"))
-                    await wait_all_tasks_blocked()
-                    store.gate.set()
-                with pytest.raises(UnavailableError, match="met it closed"):
-                    await writer.append(first(ANN))
-    assert caught.value.exceptions[0].__cause__ is error
-    assert isinstance(answers.pop("ann"), Committed)
-    assert set(answers.values()) == {
-        "writer: expected a commit, met the writer's end; the outcome is unknown"
-    }
-    assert len(answers) == MAX_BATCH + 11
 
 
 async def test_closing_finishes_what_waits_and_closes_the_store(sqlite: SQLiteSessionStore) -> None:

@@ -7,7 +7,6 @@ import pytest
 import trio
 from greenroom.actors.errors import UnavailableError
 from greenroom.actors.reports import IndexingFailed
-from greenroom.actors.writer import Writer, WriterFailedError
 from greenroom.persistence import SessionStore, SQLiteSessionStore
 from greenroom.persistence.errors import (
     StoreUnavailableError,
@@ -95,30 +94,6 @@ async def test_closing_finishes_the_calls_that_wait_and_refuses_later_ones(
     assert answers == [True]
 
 
-async def test_p19_calls_too_are_answered_when_the_thread_dies(sqlite: SQLiteSessionStore) -> None:
-    store, refusals = HoldsCommits(sqlite), list[UnavailableError]()
-
-    async def call(work: Callable[[SessionStore], object]) -> None:
-        with pytest.raises(UnavailableError) as caught:
-            await writer.call(work)
-        refusals.append(caught.value)
-
-    with pytest.RaisesGroup(pytest.RaisesExc(WriterFailedError, match="met SystemExit")):
-        async with trio.open_nursery() as nursery:
-            writer = Writer(store, len, Reports())
-            await nursery.start(writer.run)
-            with trio.CancelScope(shield=True):
-                async with trio.open_nursery() as callers:
-                    callers.start_soon(writer.append, first(ANN))
-                    await trio.to_thread.run_sync(store.entered.wait)
-                    callers.start_soon(call, raising(SystemExit(3)))
-                    await wait_all_tasks_blocked()
-                    callers.start_soon(call, lambda store: store.stats())
-                    await wait_all_tasks_blocked()
-                    store.gate.set()
-    assert ["the outcome is unknown" in str(refusal.__cause__) for refusal in refusals] == [True, True]
-
-
 class WatchesIndexing(Around):
     """Tells of every call for indexing by its answer; refuses while ``failing``."""
 
@@ -174,17 +149,6 @@ async def test_a_failing_index_is_reported_once_and_tried_again_after_the_next_j
         await writer.append(more(facts, "and again"))
         await store.rest()
     assert reports == [IndexingFailed("disk full")] * 2
-
-
-async def test_p19_a_thread_that_dies_of_indexing_ends_the_writer_too(sqlite: SQLiteSessionStore) -> None:
-    class DiesInIndexing(Around):
-        def index_messages(self, limit: int) -> int:
-            raise RuntimeError(f"cannot index {limit}")
-
-    reports = Reports()
-    with trio.fail_after(10), pytest.raises(WriterFailedError, match="met RuntimeError"):
-        await Writer(DiesInIndexing(sqlite), len, reports).run()
-    assert reports == []
 
 
 async def test_a_store_that_never_blocks_is_not_asked_to_index(memory: SessionStore) -> None:

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 import msgspec
-import trio
+from greenroom.actors.services import keep_writing, open_services
 from greenroom.actors.writer import Writer
 from greenroom.persistence import SessionStore
 from greenroom.persistence.ids import SessionID
@@ -38,8 +38,10 @@ def more(facts: SessionFacts, text: str, client_id: str | None = None) -> Append
 async def writing(
     store: SessionStore, report: Callable[[msgspec.Struct], None] | None = None
 ) -> AsyncGenerator[Writer]:
-    writer = Writer(store, lambda text: len(text.split()), Reports() if report is None else report)
-    async with trio.open_nursery() as nursery:
-        await nursery.start(writer.run)
+    """A writer that is kept at work as in a runtime."""
+    report = Reports() if report is None else report
+    writer = Writer(store, lambda text: len(text.split()), report)
+    async with open_services(report) as services:
+        await keep_writing(services, writer)
         yield writer
         await writer.close()

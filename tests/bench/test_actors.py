@@ -57,25 +57,45 @@ def test_a_contender_runs_on_an_interpreter_without_greenroom() -> None:
         assert json.loads(finished.stdout)["per_second"] > 0
 
 
+def _entrant(name: str) -> Entrant:
+    return next(entrant for entrant in ROSTER if entrant.name == name)
+
+
 def _run(*roster: Entrant, peers: Path) -> Run:
     return Run([replace(entrant, counts=SMALL) for entrant in roster], ("ask", "memory"), 2, peers)
 
 
 async def test_entrants_take_turns_and_what_is_not_installed_is_named(tmp_path: Path) -> None:
     plain = next(entrant for entrant in ROSTER if entrant.made == "plain_call:PlainCall")
-    xoscar = next(entrant for entrant in ROSTER if entrant.name == XOSCAR)
-    run = _run(plain, xoscar, peers=tmp_path)
-    results = await measure(run)
-    assert len(results["ask"][plain.name]) == 2
-    assert len(results["memory"][plain.name]) == 1
-    assert results["ask"][XOSCAR] == []
-    assert f"{XOSCAR:<31}  not installed" in table(run, results).splitlines()
+    xoscar, batched = _entrant(XOSCAR), _entrant(BATCHED)
+    run = _run(plain, batched, xoscar, peers=tmp_path)
+    measured = await measure(run)
+    assert len(measured.results["ask"][BATCHED]) == 2
+    assert len(measured.results["memory"][BATCHED]) == 1
+    assert len(measured.results["ask"][plain.name]) == 1  # no bar rests on it
+    assert measured.results["ask"][XOSCAR] == []
+    assert measured.left_out == {XOSCAR: "not installed"}
+    lines = table(run, measured).splitlines()
+    assert f"{XOSCAR:<31}  not installed" in lines
+    assert sum(BATCHED in line and "bar" not in line for line in lines) == 1
+    assert lines[-1] == "bars: 0 met, 0 missed, 8 not measured"
 
 
 async def test_an_entrant_that_fails_is_reported_with_its_reason(tmp_path: Path) -> None:
     broken = Entrant("broken", "no_such_file:thing", {})
     with pytest.raises(EntrantFailedError, match=r"broken, ask: expected figures, met .*no_such_file"):
         await measure(_run(broken, peers=tmp_path))
+
+
+async def test_a_library_that_does_not_run_is_named_and_left_out(tmp_path: Path) -> None:
+    python = tmp_path / "xoscar" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to(sys.executable)  # which has no xoscar
+    run = _run(_entrant(XOSCAR), peers=tmp_path)
+    measured = await measure(run)
+    assert measured.results == {"ask": {XOSCAR: []}, "memory": {XOSCAR: []}}
+    assert "xoscar, ask: expected figures, met ModuleNotFoundError" in measured.left_out[XOSCAR]
+    assert measured.left_out[XOSCAR] in table(run, measured)
 
 
 async def test_an_entrant_that_takes_too_long_is_reported(tmp_path: Path) -> None:
@@ -89,9 +109,22 @@ def test_a_bar_is_met_missed_or_not_measured_and_best_rounds_count() -> None:
     results: Results = {"ask": {AWAITING: [slow, fast], BATCHED: [{"per_second": 100.0}], XOSCAR: []}}
     to_batched, to_xoscar, *_ = verdicts(results)
     assert (to_batched.met, to_batched.is_met) == (0.8, False)
+    assert to_batched.rounds == [0.7]  # the second round has nothing to compare with
     assert str(to_batched).endswith("0.80 (bar ≥ 0.9: MISSED by 11%)")
     assert (to_xoscar.met, to_xoscar.is_met) == (None, None)
     assert str(to_xoscar).endswith("not measured (bar ≥ 4)")
+
+
+def test_a_verdict_tells_how_much_the_rounds_vary() -> None:
+    ours, theirs = [70.0, 80.0], [100.0, 50.0]
+    results: Results = {
+        "ask": {
+            AWAITING: [{"per_second": figure} for figure in ours],
+            BATCHED: [{"per_second": figure} for figure in theirs],
+        }
+    }
+    to_batched, *_ = verdicts(results)
+    assert str(to_batched).endswith("0.80 (bar ≥ 0.9: MISSED by 11%; rounds 0.70 to 1.60)")
 
 
 def test_a_bar_on_memory_is_met_from_below() -> None:
@@ -111,10 +144,12 @@ def test_every_bar_is_on_an_entrant_that_is_measured_so() -> None:
 def test_a_quick_run_reports_every_round_and_every_bar(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    actors.main(["--quick", "--measure", "spawn", "--peers", str(tmp_path), "--json"])
+    only = ["--only", AWAITING, "--only", XOSCAR]
+    actors.main(["--quick", "--measure", "spawn", *only, "--peers", str(tmp_path), "--json"])
     report = json.loads(capsys.readouterr().out)
     assert [figures["per_second"] > 0 for figures in report["results"]["spawn"][AWAITING]] == [True] * 3
-    assert [bar["met"] is None for bar in report["bars"]] == [True, False, False]  # xoscar is not there
+    assert report["left_out"] == {XOSCAR: "not installed"}
+    assert [bar["is_met"] is None for bar in report["bars"]] == [True, True, False]  # two have no other side
 
 
 def test_it_runs_as_a_module() -> None:
@@ -124,6 +159,6 @@ def test_it_runs_as_a_module() -> None:
 
 
 def test_a_long_run_has_100_000_sessions_and_measures_the_delay_of_the_loop(tmp_path: Path) -> None:
-    run = plan(Namespace(quick=False, long=True, measure=None, peers=tmp_path))
+    run = plan(Namespace(quick=False, long=True, measure=None, only=None, peers=tmp_path))
     assert run.measures == (*MEASURES, "delay")
     assert {entrant.counts["delay"] for entrant in run.roster if "delay" in entrant.counts} == {100_000}

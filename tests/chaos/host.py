@@ -256,8 +256,8 @@ class Host:
 
     async def ask(self, order: Order) -> Answer | None:
         """The answer to an order, None if the process died when it had been asked."""
-        waiting = trio.Event()
-        while not await self._has_asked(order, waiting):
+        # An event for each attempt: a life that ended while the order was handed over has set the one before.
+        while not await self._has_asked(order, waiting := trio.Event()):
             pass
         await waiting.wait()
         return self._answers.pop(order.number, None)

@@ -25,7 +25,7 @@ class Greeter(Actor[Name]):
 
 async def greeted(_: object) -> list[object]:
     async with open_supervisor() as supervisor:
-        ref = await supervisor.spawn(Greeter)
+        ref = await supervisor.spawn(Greeter, restart="transient")
         answers: list[object] = [await ref.ask(Name("ann")), await ref.ask(Name(""))]
         await ref.watch()
         answers.append(ref.is_alive)

@@ -232,6 +232,7 @@ HOST: Final = [
             "SlowHostError",
             "Turn",
             "open_client",
+            "short_collections",
         ]
     ),
     Row("TokenCounter", "TokenCounter", lambda _: TokenCounter()("hello world"), 2),

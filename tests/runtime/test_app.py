@@ -141,7 +141,8 @@ def test_p18_an_agent_that_never_lets_the_event_loop_go_does_not_outlive_a_signa
         began = time.monotonic()
         assert server.stop() == 70
         assert 0.2 + 4 < time.monotonic() - began < 0.2 + 4.5 + 10
-    (word,) = capfd.readouterr().err.splitlines()
+    blocked, word = capfd.readouterr().err.splitlines()
+    assert json.loads(blocked)["event"] == "LoopBlocked"
     assert word.startswith("greenroom: expected an orderly end in time")
     with RunningServer(agents) as server, dial(server) as one:
         result = Caller(one).say("1")["result"]

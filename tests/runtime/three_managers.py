@@ -148,7 +148,7 @@ class Runtime:
     def is_busy(self) -> bool:
         """Something is being stored or read, on whatever thread."""
         return self.core.reads._limiter.borrowed_tokens > 0 or any(
-            place.is_working for place in self.core.registry
+            place.ref.is_busy for place in self.core.registry
         )
 
     async def _answer(self, turn: Turn) -> None:

@@ -4,7 +4,6 @@ import pytest
 import trio
 from greenroom.actors import ActorRef, open_supervisor
 from greenroom.actors.actor_reports import ActorWouldNotStop
-from greenroom.actors.dead_letters import KEPT
 from greenroom.actors.errors import ActorStoppedError
 from trio.testing import MockClock, wait_all_tasks_blocked
 
@@ -163,31 +162,6 @@ async def test_a_handler_that_raises_what_is_no_error_takes_the_supervisor_down_
         with pytest.RaisesGroup(KeyboardInterrupt, allow_unwrapped=False, flatten_subgroups=True):
             await live(nursery)
     assert len(answers) == 1
-
-
-async def test_dead_letters_are_bounded_and_those_dropped_are_counted() -> None:
-    async with open_supervisor() as supervisor:
-        actor = await supervisor.spawn(Counter, mailbox=KEPT + 10)
-        for number in range(KEPT + 10):
-            actor.tell(Note(str(number)))
-        await actor.stop()
-        letters = list(supervisor.dead_letters)
-        assert (len(letters), supervisor.dead_letters.dropped) == (KEPT, 10)
-        assert (letters[0].message, letters[-1].message) == (Note("10"), Note(str(KEPT + 9)))
-
-
-async def test_a_replay_that_is_refused_leaves_the_letter_where_it_is(
-    autojump_clock: MockClock,  # noqa: ARG001 - makes time pass
-) -> None:
-    async with open_supervisor(report=Reports()) as supervisor:
-        actor = await supervisor.spawn(Counter, restart="temporary")
-        actor.tell(Break())
-        await actor.watch()
-        (letter,) = supervisor.dead_letters
-        with pytest.raises(ActorStoppedError):
-            letter.replay()
-        assert list(supervisor.dead_letters) == [letter]
-        assert "poison, Break" in repr(letter)
 
 
 async def test_unless_told_otherwise_a_supervisor_reports_to_the_log(

@@ -6,7 +6,7 @@ import pytest
 import trio
 from greenroom.actors import Actor, ActorRef, open_supervisor
 from greenroom.actors.actor_reports import ActorEnded
-from greenroom.actors.errors import ActorStoppedError
+from greenroom.actors.errors import ActorQuarantinedError, ActorStoppedError
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from tests.actors.core.cast import Break, Counter, Get, Increment, Make, Message, Player, Reports, Stage, Wait
@@ -55,6 +55,44 @@ async def test_an_actor_that_is_down_stays(
         await wait_all_tasks_blocked()
         assert not actor.retire_when_empty()
         assert await actor.ask(Get()) == 0
+
+
+@pytest.mark.parametrize("make", [Counter, lambda: Player(Stage())])
+async def test_an_actor_at_rest_ends_too_and_the_end_of_its_rest_changes_nothing(
+    make: Make,
+    autojump_clock: MockClock,  # noqa: ARG001 - makes time pass
+) -> None:
+    async with open_supervisor(quarantine=True, intensity=0, report=Reports()) as supervisor:
+        bad: ActorRef[Message] = await supervisor.spawn(make, name="one")
+        bad.tell(Break())
+        await trio.sleep(1)
+        with pytest.raises(ActorQuarantinedError):
+            bad.tell(Increment())
+        assert bad.retire_when_empty()
+        assert (bad.is_alive, supervisor.find("one")) == (False, None)
+        good: ActorRef[Message] = await supervisor.spawn(make, name="one")
+        good.tell(Increment())
+        assert await bad.watch() == ActorEnded("one", "retired")
+        await trio.sleep(400)
+        assert (bad.restarts, bad.is_alive, bad.retire_when_empty()) == (0, False, False)
+        assert await good.ask(Get()) == 1
+        assert supervisor.find("one") == good
+
+
+async def test_an_actor_at_rest_that_still_says_goodbye_stays(
+    autojump_clock: MockClock,  # noqa: ARG001 - makes time pass
+) -> None:
+    class Polite(Counter):
+        async def stopped(self) -> None:
+            await trio.sleep(1)
+
+    async with open_supervisor(quarantine=True, intensity=0, report=Reports()) as supervisor:
+        bad = await supervisor.spawn(Polite)
+        bad.tell(Break())
+        await wait_all_tasks_blocked()
+        assert not bad.retire_when_empty()
+        await trio.sleep(2)
+        assert bad.retire_when_empty()
 
 
 @pytest.mark.parametrize("waits", [False, True])

@@ -164,6 +164,31 @@ async def test_those_taken_down_start_again_though_the_one_that_crashed_is_stopp
         assert (b.restarts, c.restarts) == (1, 1)
 
 
+async def test_one_that_is_taken_down_with_the_others_can_be_stopped_meanwhile(
+    nursery: trio.Nursery,
+    autojump_clock: MockClock,  # noqa: ARG001 - makes time pass
+) -> None:
+    stage, answers = Stage(), list[str]()
+    async with open_supervisor("one_for_all", report=Reports()) as supervisor:
+        a, _, c = await three(supervisor, stage)
+
+        async def ask() -> None:
+            answers.append(await c.ask(Wait("gate")))
+
+        nursery.start_soon(ask)
+        await wait_all_tasks_blocked()
+        a.tell(Break())
+        await wait_all_tasks_blocked()
+        nursery.start_soon(c.stop)
+        await wait_all_tasks_blocked()
+        stage.gate("gate").set()
+        await trio.sleep(1)
+        assert answers == ["gate"]
+        assert stage.diary.count("c stopped") == 1
+        assert stage.diary[-4:] == ["b stopped", "a stopped", "a started", "b started"]
+        assert (c.is_alive, c.restarts) == (False, 0)
+
+
 async def test_a_handler_that_will_not_stop_is_left_behind_and_its_actor_starts_without_it(
     autojump_clock: MockClock,  # noqa: ARG001 - makes time pass
 ) -> None:

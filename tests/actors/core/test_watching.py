@@ -94,6 +94,27 @@ async def test_the_notice_of_an_end_overtakes_mail_and_is_never_refused(
         assert await watcher.ask(Log()) == ["late 0 stopped", "late 1 stopped", "third", "fourth"]
 
 
+@pytest.mark.parametrize("make", [Counter, lambda: Player(Stage())])
+async def test_notices_and_control_messages_come_in_the_order_they_were_sent(make: Make) -> None:
+    async with open_supervisor() as supervisor:
+        watcher: ActorRef[Message] = await supervisor.spawn(make)
+        watched = [await supervisor.spawn(Counter, name=f"watched {n}") for n in range(2)]
+        watcher.tell(Note("mail"))
+        for actor in watched:
+            actor.tell_end_to(watcher)
+            watcher.tell_control(Note(f"before {actor.name}"))
+            assert actor.retire_when_empty()  # in this very step
+        watcher.tell_control(Note("last"))
+        assert await watcher.ask(Log()) == [
+            "before watched 0",
+            "watched 0 retired",
+            "before watched 1",
+            "watched 1 retired",
+            "last",
+            "mail",
+        ]
+
+
 async def test_an_actor_that_has_ended_is_told_nothing() -> None:
     async with open_supervisor() as supervisor:
         watched, watcher = await supervisor.spawn(Counter), await supervisor.spawn(Counter)

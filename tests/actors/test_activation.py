@@ -197,7 +197,7 @@ async def test_a_session_that_cannot_be_read_refuses_its_mail_and_is_started_by_
     store = RefusesReads(memory)
     async with running(store) as core:
         await done(core, ANN, "a")
-        core.registry.remove(next(iter(core.registry)))
+        assert core.registry.put_away(next(iter(core.registry)))
         await wait_all_tasks_blocked()
         store.failing = True
         for _ in range(20):
