@@ -47,7 +47,7 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/flake8-async $(ASYNC_RULES) $$(find $(ROOMS) tests -name '*.py')
+	find $(ROOMS) tests -name '*.py' | xargs -n 40 -P 2 $(BIN)/flake8-async $(ASYNC_RULES)
 	$(BIN)/pyright
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -q --ignore=tests/chaos --ignore=tests/bench --ignore=tests/actors/test_watchdog.py

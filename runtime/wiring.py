@@ -107,7 +107,7 @@ async def open_core(  # noqa: PLR0913 - what a runtime is made of
                         beside.cancel_scope.cancel(reason="the runtime has stopped")
         finally:
             with stop_step("writer", CLOSE_WITHIN, report):
-                await writer.close()
+                await writer.close()  # noqa: ASYNC102 - shielded and bounded by its step
 
 
 async def _give_up(services: Supervisor, core: Core) -> None:

@@ -127,7 +127,7 @@ async def test_to_take_anywhere_but_in_a_running_async_receive_is_an_error(
             made.append(self)
 
         async def receive(self, message: str) -> None:
-            async with trio.open_nursery() as nursery:
+            async with trio.open_nursery() as nursery:  # noqa: ASYNC112 - a task of its own
                 nursery.start_soon(self.beside, message)
 
         async def beside(self, message: str) -> None:

@@ -37,5 +37,5 @@ def _echoing() -> Generator[object, object, None]:
     yield (yield)
 
 
-async def _async_echo() -> AsyncGenerator[object, object]:
+async def _async_echo() -> AsyncGenerator[object, object]:  # noqa: ASYNC900 - what an outcome is sent to
     yield (yield)
