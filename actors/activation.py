@@ -86,6 +86,8 @@ async def open_activation(
 
 def _in_words_of_sessions(record: msgspec.Struct) -> msgspec.Struct:
     match record:
+        case ActorCrashed("runner"):
+            return record
         case ActorCrashed(name, error, where):
             return SessionCrashed(SessionID.parse(name), error, where)
         case ActorQuarantined(name, seconds):
@@ -94,10 +96,11 @@ def _in_words_of_sessions(record: msgspec.Struct) -> msgspec.Struct:
             return record
 
 
-def _answer(letter: DeadLetter) -> None:
-    """Answer whoever waits for what a command led to, which nobody will carry out."""
+def _answer(letter: DeadLetter) -> bool:
+    """Answer whoever waits for what a command led to, which nobody will carry out; only poison is kept."""
     command: Command = letter.message  # type: ignore[assignment]  # all that a session is told
     command.reply.reject(_for_asker(letter))
+    return letter.fate != "poison"
 
 
 def _for_asker(letter: DeadLetter) -> GreenroomError:

@@ -228,6 +228,17 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
+class CallTurn:
+    """A turn that had to wait for a place has one; answered with whether its agent is to be called.
+
+    From then on it counts as one that was run, whatever becomes of this process.
+    """
+
+    turn_id: str
+    reply: Reply[bool]
+
+
+@dataclass(frozen=True, slots=True)
 class EndTurn:
     """A turn's agent has ended, or was never called; its text and its end are to be stored together."""
 
@@ -242,5 +253,5 @@ class EndTurn:
 Lone = Cancel | RemoveQueued | Update | End | Age | SetState
 """Commands with a commit of their own: they look at what is stored, or set what others depend on."""
 
-Stepped = Send | Record | Open | Barrier | EndTurn | Lone
+Stepped = Send | Record | Open | Barrier | CallTurn | EndTurn | Lone
 Command = Stepped | Attach | Look

@@ -37,6 +37,7 @@ class Rules:
         new_id: Draws an opaque string, at most 32 characters, never the same twice.
         commands: Whether messages such as ``/new`` are commands.
         is_draining: No further turn begins.
+        must_wait: Whether a turn that begins now finds its agent at work on too many others.
     """
 
     answers: bool
@@ -46,6 +47,7 @@ class Rules:
     new_id: Callable[[], str]
     commands: bool = True
     is_draining: bool = False
+    must_wait: Callable[[], bool] = lambda: False
 
 
 class Conversation(msgspec.Struct, frozen=True, gc=False):
@@ -173,6 +175,6 @@ def begin_next(so_far: Step, at: int, rules: Rules, *, attempt: int = 1) -> Step
     if not rules.answers or rules.is_draining or state.turn is not None or not state.pending:
         return so_far
     first = state.pending[:1]
-    mark = TurnMark(rules.new_id(), attempt, tuple(e.seq for e in first))
+    mark = TurnMark(rules.new_id(), attempt, tuple(e.seq for e in first), rules.must_wait())
     begun = with_facts(state, msgspec.structs.replace(facts_of(state), turn=mark, updated_at=at))
     return so_far.and_then(Step(begun, (), (Begin(mark, first),)))

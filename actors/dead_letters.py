@@ -66,23 +66,23 @@ class DeadLetters:
     """The last `KEPT` of them, oldest first.
 
     Args:
-        tell: Called with each, if given; neither waits nor raises.
+        tell: Called with each, if given; neither waits nor raises. A letter for which it answers True is not
+            kept.
 
     Attributes:
         dropped: How many older ones were forgotten.
     """
 
-    def __init__(self, tell: Callable[[DeadLetter], None] | None = None) -> None:
+    def __init__(self, tell: Callable[[DeadLetter], bool | None] | None = None) -> None:
         self._kept: deque[DeadLetter] = deque(maxlen=KEPT)
         self._tell = tell
         self.dropped = 0
 
     def add(self, letter: DeadLetter) -> None:
-        """Keep a letter; the oldest goes if there is no room."""
-        self.dropped += len(self._kept) == KEPT
-        self._kept.append(letter)
-        if self._tell is not None:
-            self._tell(letter)
+        """Keep a letter, if nobody deals with it at once; the oldest goes if there is no room."""
+        if self._tell is None or not self._tell(letter):
+            self.dropped += len(self._kept) == KEPT
+            self._kept.append(letter)
 
     def discard(self, letter: DeadLetter) -> None:
         """Forget a letter, if it is still here."""

@@ -14,7 +14,7 @@ import msgspec
 import trio
 
 from ..persistence.records import Ending, EndReason
-from .reports import HookFailed, HookSkipped, HookWouldNotStop, Reporter, describe
+from .reports import HookFailed, HookSkipped, HookWouldNotStop, Reporter, describe, guarded
 
 HOOK_SECONDS = 10.0  # what one hook may take over one end
 GRACE = 1.0  # seconds for a hook that was cancelled to end
@@ -56,7 +56,7 @@ class HookManager:
     """
 
     def __init__(self, report: Reporter | None = None, *, seconds: float = HOOK_SECONDS) -> None:
-        self._report = _log if report is None else report
+        self._report = guarded(_log if report is None else report)
         self._seconds = seconds
         self._listeners: tuple[Listener, ...] = ()
         self._watcher: Callable[[], None] | None = None

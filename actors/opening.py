@@ -8,7 +8,7 @@ import trio
 from .actor_reports import log
 from .dead_letters import DeadLetter
 from .mending import Strategy
-from .reports import Reporter
+from .reports import Reporter, guarded
 from .restarts import INTENSITY, PERIOD
 from .supervision import Supervisor
 
@@ -24,7 +24,7 @@ async def open_supervisor(  # noqa: PLR0913 - options with defaults
     quarantine: bool = False,
     close_within: float = CLOSE_WITHIN,
     report: Reporter = log,
-    unhandled: Callable[[DeadLetter], None] | None = None,
+    unhandled: Callable[[DeadLetter], bool | None] | None = None,
 ) -> AsyncGenerator[Supervisor, None]:
     """Keep actors for as long as the body of this context runs.
 
@@ -39,7 +39,8 @@ async def open_supervisor(  # noqa: PLR0913 - options with defaults
         close_within: Seconds for all actors to end.
         report: Told what happens to the actors.
         unhandled: Called with each dead letter, in the step it becomes one: for whoever waits for an answer
-            to a message that carries a place for it. Neither waits nor raises.
+            to a message that carries a place for it. Neither waits nor raises. A letter for which it answers
+            True is not kept.
 
     Raises:
         SupervisorFailedError: Children crashed more often than allowed; the body was cancelled.
@@ -56,7 +57,7 @@ async def open_supervisor(  # noqa: PLR0913 - options with defaults
             period=period,
             quarantine=quarantine,
             close_within=close_within,
-            report=report,
+            report=guarded(report),
             unhandled=unhandled,
         )
         is_cut = True

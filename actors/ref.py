@@ -3,6 +3,7 @@
 from collections import deque
 from typing import Generic, TypeVar
 
+import trio
 from trio.lowlevel import current_task, reschedule, wait_task_rescheduled
 
 from .actor_reports import ActorEnded
@@ -200,6 +201,12 @@ class ActorRef(Generic[M_contra]):
     def is_busy(self) -> bool:
         """Whether a message waits or is in hand, or the actor is being started or stopped."""
         return self._cell.queue is not None or self._cell.holder is not None
+
+    @property
+    def is_troubled(self) -> bool:
+        """Whether it rests, or has crashed so lately that it counts: one that followed it would not know."""
+        failures = self._cell.failures
+        return failures is not None and failures.count_still(trio.current_time())
 
     @property
     def restarts(self) -> int:

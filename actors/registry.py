@@ -56,6 +56,10 @@ class Registry:
     def __iter__(self) -> Iterator[Place]:
         return iter(list(self._places.values()))
 
+    def __contains__(self, session: SessionID) -> bool:
+        """Whether the session has a place; that is no use of it."""
+        return session in self._places
+
     def get(self, session: SessionID) -> Place | None:
         """The session's place, now the most recently used one."""
         place = self._places.get(session)
@@ -94,9 +98,10 @@ class Registry:
     def put_away(self, place: Place) -> bool:
         """End a session's actor in this step if nothing waits, runs or is being stored; whether it does.
 
-        All it knows is stored and it writes no more: its next command starts it from the store.
+        All it knows is stored and it writes no more: its next command starts it from the store. One that has
+        crashed not long ago stays, or its next actor would have a budget of crashes of its own.
         """
-        if place.actor is not None and not place.actor.is_quiet:
+        if place.actor is None or not place.actor.is_quiet or place.ref.is_troubled:
             return False
         if not place.ref.retire_when_empty():
             return False

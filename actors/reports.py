@@ -1,5 +1,6 @@
 """What the actors tell their operator: frozen records to one injected callable; logs render them."""
 
+import logging
 import traceback
 from collections.abc import Callable
 from typing import cast
@@ -114,6 +115,20 @@ class EndNotErased(msgspec.Struct, frozen=True):
 
 
 Reporter = Callable[[msgspec.Struct], None]
+
+_log = logging.getLogger("greenroom")
+
+
+def guarded(report: Reporter) -> Reporter:
+    """A reporter that never raises: who reports has more to do, and a host's own failure must not end it."""
+
+    def tell(record: msgspec.Struct) -> None:
+        try:
+            report(record)
+        except Exception as exc:  # noqa: BLE001 - the host's code
+            _log.error("report: expected a reporter that takes a record, met %s at %s", *describe(exc))
+
+    return tell
 
 
 def describe(error: BaseException) -> tuple[str, str]:

@@ -1,5 +1,6 @@
 """How often an actor may fail, by arithmetic: restart intensity, back-off, quarantine."""
 
+import math
 import random
 from collections import deque
 
@@ -29,9 +30,11 @@ class Restarts:
         self._failures: deque[float] = deque()
         self._quarantine = FIRST_QUARANTINE
         self._until = 0.0
+        self._latest = -math.inf
 
     def failed(self, at: float) -> float | None:
         """Note a failure; the seconds to wait before the restart, or None: the actor is in quarantine now."""
+        self._latest = at
         while self._failures and self._failures[0] <= at - self._period:
             self._failures.popleft()
         self._failures.append(at)
@@ -45,6 +48,10 @@ class Restarts:
     def remaining(self, at: float) -> float:
         """Seconds of quarantine left; 0 when there is none."""
         return max(0.0, self._until - at)
+
+    def count_still(self, at: float) -> bool:
+        """Whether failures, or a quarantine, are not so long ago that they may be forgotten."""
+        return at < max(self._latest, self._until) + self._period
 
     def _jittered(self, seconds: float) -> float:
         return seconds * (1 + self._random.random() * JITTER)

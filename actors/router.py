@@ -4,6 +4,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
 
+import trio
+
 from ..persistence.ids import SessionID
 from .activation import RETRY_AFTER, Activation, quarantined
 from .commands import Barrier, Cancel, Command
@@ -29,7 +31,7 @@ class Router:
 
     def is_live(self, session: SessionID) -> bool:
         """Whether the session has an actor, or will have one in a moment."""
-        return self._registry.get(session) is not None
+        return session in self._registry
 
     def deliver(self, session: SessionID, command: Command) -> None:
         """Put a command into the session's mailbox.
@@ -96,6 +98,7 @@ class Router:
         self._is_draining = True
         for place in self._registry:
             while place.ref.is_busy:
+                await trio.lowlevel.checkpoint()
                 slot: ReplySlot[None] = ReplySlot()
                 with suppress(GreenroomError):  # an actor that ends meanwhile has nothing left to do
                     place.ref.tell_control(Barrier(slot))

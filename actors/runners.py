@@ -56,6 +56,7 @@ class Runners:
 
     async def _take_turns(self, holder: Holder) -> None:  # noqa: C901, PLR0912, PLR0915 - calls cost
         line, waiting, idle = self.line, self.line.waiting, self.line.idle
+        answer: object = None
         while True:
             line.is_watched = False  # this one has come
             holder.until = 0.0
@@ -112,6 +113,7 @@ class Runners:
                     holder.until = 0.0
             if len(idle) >= SPARE:
                 return
+            cell = queue = receive = entry = answer = None  # whoever was served last may be freed meanwhile
             idle.append(holder.task)
             await wait_task_rescheduled(_leave)
 

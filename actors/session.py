@@ -15,15 +15,10 @@ Contract.
 from collections.abc import Sequence
 
 import msgspec
+import trio
 
 from ..persistence.errors import DuplicateClientIdError
-from ..persistence.records import (
-    Append,
-    Entry,
-    SessionFacts,
-    SessionState,
-    TurnFinished,
-)
+from ..persistence.records import Append, Entry, SessionFacts, SessionState, TurnFinished
 from .actor import Actor
 from .backlog import find_backlog
 from .commands import Age, Attach, Attached, Command, Look, Open, Stepped
@@ -42,6 +37,7 @@ from .effects import (
 )
 from .errors import DamagedError, SessionNotFoundError, UnavailableError
 from .events import Live
+from .fairness import BATCH, give_way
 from .grouping import grouped
 from .recall import Recall
 from .registry import Place, Registry
@@ -53,7 +49,6 @@ from .turn_slot import TurnSlot
 from .turning import recover
 from .waiters import Waiters, answer_from_store, find_known
 
-BATCH = 64  # commands a wake-up takes; bounds how long the first waits for its commit
 BYTES = 1900  # of a session with its actor and its place, without what it recalls and is told; by tracemalloc
 _AT_REST = frozenset({SessionState.SUSPENDED, SessionState.ARCHIVED})
 
@@ -125,8 +120,11 @@ class Session(Actor[Command]):
             self._registry.remove(self._place)
             if isinstance(exc, DamagedError):
                 self._around.report(SessionDamaged(self.id))
+            else:
+                self._around.refused()
             raise
         self._place.actor = self
+        self._registry.weigh(self._place, self._bytes)
         if self.is_quiet and not self.ref.depth:
             self.ref.tell(Look(ReplySlot()))
 
@@ -145,8 +143,11 @@ class Session(Actor[Command]):
 
     async def receive(self, command: Command) -> None:
         """Carry out a command and those that wait behind it."""
+        began = trio.current_time()
         try:
             await self._process([command, *self.take_waiting(BATCH - 1)])
+            if self.ref.depth:
+                await give_way(began, self._around.writer.calm_at)
         except BaseException:
             self.give_up()
             raise
@@ -220,7 +221,8 @@ class Session(Actor[Command]):
         if after is None or after is before:
             return None
         base = before.head_seq if before else 0
-        return await self._around.writer.append(Append(after, base, taken.entries, ending))
+        append = Append(after, base, taken.entries, ending)
+        return await self._around.writer.append(append, is_last=self.ref.depth == 0)
 
     def _adopt(self, taken: Step, committed: Committed | None) -> None:
         """Make the new state ours and tell everyone: replies first, events second, in one step."""

@@ -7,6 +7,7 @@ from ..persistence.records import Entry
 from .commands import (
     Age,
     Barrier,
+    CallTurn,
     Cancel,
     End,
     EndTurn,
@@ -23,7 +24,7 @@ from .effects import Answer, AnswerFacts, Refuse
 from .ending import age, end, set_state
 from .errors import GreenroomError
 from .sending import record, send
-from .turning import cancel, end_turn, remove_queued
+from .turning import call_turn, cancel, end_turn, remove_queued
 from .updating import update
 
 
@@ -61,7 +62,7 @@ def step_all(  # noqa: PLR0913, PLR0917 - what `step` depends on
     return taken
 
 
-def step(  # noqa: C901, PLR0911, PLR0913, PLR0917 - one line for each kind of command
+def step(  # noqa: C901, PLR0911, PLR0912, PLR0913, PLR0917 - one line for each kind of command
     state: Conversation, command: Stepped, known: Entry | None, said: str, at: int, rules: Rules
 ) -> Step:
     """Decide what a command leads to.
@@ -84,6 +85,8 @@ def step(  # noqa: C901, PLR0911, PLR0913, PLR0917 - one line for each kind of c
             return record(state, command, at, rules)
         case Open(reply):
             return Step(created(state, at, rules), (), (AnswerFacts(reply, lambda facts: facts),))
+        case CallTurn():
+            return call_turn(state, command)
         case EndTurn():
             return end_turn(state, command, at, rules)
         case Cancel():

@@ -44,7 +44,7 @@ class Supervisor:
         quarantine: bool,
         close_within: float,
         report: Reporter,
-        unhandled: Callable[[DeadLetter], None] | None,
+        unhandled: Callable[[DeadLetter], bool | None] | None,
     ) -> None:
         self._nursery = nursery
         self._report = report

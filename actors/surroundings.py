@@ -30,6 +30,7 @@ class Surroundings:
         content_bytes: Limit on one message's content, UTF-8 bytes.
         wall: The present time, in microseconds since the Unix epoch.
         news: Tells those who listen.
+        refused: Told that the store refused to let a session start, which may have work left to do.
     """
 
     writer: Writer
@@ -43,6 +44,7 @@ class Surroundings:
     content_bytes: int
     wall: Callable[[], int]
     news: News = field(init=False)
+    refused: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:
         self.news = News(self.topics, self.wall)

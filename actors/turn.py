@@ -34,6 +34,7 @@ class Turn:
         messages: The message(s) this turn answers, oldest first.
         stopped_as: Why it was told to stop, if it was.
         is_closed: Nothing more can be said.
+        is_waiting: It is stored that its agent waits, and has to be stored that it is called.
         was_called: Its agent was; until then it is as if there had been no turn.
         ended: Set when its agent has returned.
     """
@@ -48,6 +49,7 @@ class Turn:
         context: Callable[[], tuple[Message, ...]],
         tell: Callable[[int, str], None],
         max_bytes: int,
+        is_waiting: bool = False,
     ) -> None:
         self.session = session
         self.turn_id = turn_id
@@ -55,6 +57,7 @@ class Turn:
         self.messages = messages
         self.scope = trio.CancelScope()
         self.stopped_as: StopReason | None = None
+        self.is_waiting = is_waiting
         self.was_called = False
         self._read_context = context
         self._context: tuple[Message, ...] | None = None

@@ -1,17 +1,21 @@
 """Where turns run, as many as there are places: guarded, and known by name until their end is stored."""
 
 from collections import OrderedDict
+from collections.abc import Callable
 from itertools import chain, repeat
+from typing import TypeVar
 
 import trio
 
 from ..persistence.records import StopReason, TurnError
-from .commands import Command, EndTurn
+from .commands import CallTurn, Command, EndTurn
 from .errors import GreenroomError, MailboxClosedError, QuarantinedError
 from .ref import ActorRef
-from .reply import ReplySlot
+from .reply import Reply, ReplySlot
 from .reports import AgentFailed, AgentWouldNotStop, Reporter
 from .turn import Agent, Outcome, Turn, run_agent
+
+T = TypeVar("T")
 
 RETRY_DELAYS = (0.1, 0.5, 1.0, 2.0, 5.0)  # seconds between offers of a turn's end to a failing store
 
@@ -60,6 +64,11 @@ class TurnHost:
     def at_work(self) -> int:
         """How many turns have a place."""
         return len(self._at_work)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a turn that came now would have to wait."""
+        return len(self._at_work) + len(self._waiting) >= self._places
 
     @property
     def waiting(self) -> int:
@@ -141,7 +150,7 @@ class TurnHost:
 
     async def _run(self, turn: Turn, session: ActorRef[Command]) -> None:
         try:
-            outcome = await self._answer(turn)
+            outcome = await self._answer(turn, session)
             if outcome.failure is not None:
                 self._report(AgentFailed(turn.session, turn.turn_id, *outcome.failure))
             await _offer_end(session, turn, outcome.stop_reason, outcome.error)
@@ -150,39 +159,64 @@ class TurnHost:
             if not self._running:
                 self._idle.set()
 
-    async def _answer(self, turn: Turn) -> Outcome:
+    async def _answer(self, turn: Turn, session: ActorRef[Command]) -> Outcome:
         """Let the agent answer, unless the turn was stopped before, and leave the place to the next one."""
         try:
             # When the nursery is cancelled, each turn that waits still comes here; its agent must not run.
             await trio.lowlevel.checkpoint_if_cancelled()
-            if turn.stopped_as is None:
+            if turn.stopped_as is None and (not turn.is_waiting or await _may_be_called(session, turn)):
                 return await run_agent(self._agent, turn, self._seconds)
             turn.close()
-            return Outcome(turn.stopped_as)
+            return Outcome(turn.stopped_as or "interrupted")
         finally:
             turn.ended.set()
             self._at_work.pop(turn.turn_id, None)
             self._fill_places()
 
 
+async def _may_be_called(session: ActorRef[Command], turn: Turn) -> bool:
+    """Have it stored that a turn's agent is called; whether it is to be."""
+
+    def call(reply: Reply[bool]) -> None:
+        session.tell_control(CallTurn(turn.turn_id, reply))
+
+    is_meant = await _store(call, is_over=lambda: turn.stopped_as is not None)
+    return bool(is_meant) and turn.stopped_as is None
+
+
 async def _offer_end(
     session: ActorRef[Command], turn: Turn, stop_reason: StopReason, error: TurnError | None
 ) -> None:
-    """Have a turn's end stored, however long the store refuses.
+    """Have a turn's end stored.
 
     A session that was started again meanwhile has finished the turn as interrupted and ignores this offer:
     the turn's id fences it off.
     """
+
+    def offer(reply: Reply[None]) -> None:
+        # Behind the command that stopped it, whose answer comes before the events of the end.
+        tell = session.tell_surely if turn.stopped_as == "cancelled" else session.tell_control
+        tell(EndTurn(turn.turn_id, turn.text, stop_reason, reply, error, was_called=turn.was_called))
+
+    await _store(offer, is_over=lambda: False)
+
+
+async def _store(tell: Callable[[Reply[T]], None], is_over: Callable[[], bool]) -> T | None:
+    """Tell a session something that it has to store, however long the store refuses.
+
+    Returns:
+        What it answers; None if there is no such session any more (the row says that the turn was begun: the
+        next start finishes it), or it is over meanwhile.
+    """
     for delay in chain(RETRY_DELAYS, repeat(RETRY_DELAYS[-1])):
-        slot: ReplySlot[None] = ReplySlot()
+        slot: ReplySlot[T] = ReplySlot()
         try:
-            # Behind the command that stopped it, whose answer comes before the events of the end.
-            tell = session.tell_surely if turn.stopped_as == "cancelled" else session.tell_control
-            tell(EndTurn(turn.turn_id, turn.text, stop_reason, slot, error, was_called=turn.was_called))
-            await slot.wait()
+            tell(slot)
+            return await slot.wait()
         except (MailboxClosedError, QuarantinedError):
-            return  # the row says that the turn was begun: the next start finishes it
+            return None
         except GreenroomError:
             await trio.sleep(delay)
-        else:
-            return
+        if is_over():
+            return None
+    return None

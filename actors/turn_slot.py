@@ -73,6 +73,7 @@ class TurnSlot:
             context=lambda: (*context.before(head, pending), *messages),
             tell=lambda offset, text: tell(TurnDelta(turn_id, offset, text)),
             max_bytes=self._max_bytes,
+            is_waiting=effect.mark.is_waiting,
         )
         tell(TurnStarted(turn_id, effect.mark.message_seqs))
         self._host.start(self._turn, session)

@@ -12,13 +12,24 @@ from ..persistence.records import (
     TurnFinished,
     TurnMark,
 )
-from .commands import Cancel, EndTurn, RemoveQueued, Stopped
+from .commands import CallTurn, Cancel, EndTurn, RemoveQueued, Stopped
 from .conversation import Conversation, Rules, Step, appended, begin_next, facts_of, with_facts, with_pending
 from .effects import Answer, Dropped, Finished
 from .events import QueuedMessage
 
 MAX_ATTEMPTS = 3  # the third crash on one message sets it aside
 CUT_SHORT = frozenset({"cancelled", "interrupted", "timeout", "error", "budget"})
+
+
+def call_turn(state: Conversation, command: CallTurn) -> Step:
+    """Note that a turn's agent is called now, if the turn is still the one that is meant."""
+    mark = state.turn
+    is_meant = mark is not None and mark.turn_id == command.turn_id
+    answer = Answer(command.reply, is_meant)
+    if mark is None or not is_meant:
+        return Step(state, (), (answer,))
+    called = msgspec.structs.replace(facts_of(state), turn=msgspec.structs.replace(mark, is_waiting=False))
+    return Step(with_facts(state, called), (), (answer,))
 
 
 def end_turn(state: Conversation, command: EndTurn, at: int, rules: Rules) -> Step:
@@ -38,6 +49,9 @@ def recover(state: Conversation, at: int, rules: Rules) -> Step:
     mark = state.turn
     if mark is None or not rules.answers:  # who does not answer has no say in whether it is run again
         return begin_next(Step(state), at, rules)
+    if mark.is_waiting:  # no crash was its agent's, which nobody has called
+        ended = _finished(state, mark, "", "interrupted", at, retry=True)
+        return begin_next(ended, at, rules, attempt=mark.attempt)
     retry = rules.on_interrupt == "retry" and mark.attempt < MAX_ATTEMPTS
     error = None
     if rules.on_interrupt == "retry" and mark.attempt >= MAX_ATTEMPTS:

@@ -6,7 +6,6 @@ passes over its tasks; until then it is *still*, and each look notes who was at 
 tasks pay nothing for it, and it goes by real time: Trio's clock may be a test's.
 """
 
-import logging
 import sys
 import threading
 import time
@@ -20,7 +19,7 @@ import msgspec
 import trio
 
 from .at_work import AtWork, at_work, is_idle
-from .reports import Reporter, describe
+from .reports import Reporter, guarded
 from .stillness import LOOK, Stillness
 
 LIMIT: Final = 0.25  # seconds that a loop may be still; people notice what takes longer
@@ -29,8 +28,6 @@ ONE_MORE: Final = 10.0  # seconds until one more is
 LOOKS: Final = 64  # remembered of one stillness
 ANOTHER: Final = round(LIMIT / LOOK)  # looks in a row that show another at work: it holds the loop now
 LAST_WORD: Final = 1.0  # seconds that the end waits for a reporter that writes to a full pipe
-
-_log = logging.getLogger("greenroom")
 
 
 class LoopBlocked(msgspec.Struct, frozen=True):
@@ -82,7 +79,7 @@ class _Watchdog:
     """The thread, and what it has seen of the present stillness."""
 
     def __init__(self, report: Reporter) -> None:
-        self._report = report
+        self._report = guarded(report)
         self._token = trio.lowlevel.current_trio_token()
         self._loop = threading.get_ident()
         self._used = _processor_time()
@@ -154,7 +151,7 @@ class _Watchdog:
     def _end(self, seconds: float, at: float) -> None:
         """Whoever was at work has let go after so many seconds."""
         if self._told is not None:
-            self._send(LoopReleased(self._told, round(seconds, 3)))
+            self._report(LoopReleased(self._told, round(seconds, 3)))
         elif seconds >= LIMIT and self._seen:  # it let go shortly before this look
             self._unreported += not self._tell(seconds, at)
         self._told = None
@@ -167,16 +164,10 @@ class _Watchdog:
         [(who, count)] = Counter(seen.who for seen in self._seen).most_common(1)
         last = next(seen for seen in reversed(self._seen) if seen.who == who)
         self._chief, self._told = who, who if 2 * count > len(self._seen) else f"several, {who} among them"
-        self._send(LoopBlocked(self._told, last.where, last.callers, round(seconds, 3), self._unreported))
+        self._report(LoopBlocked(self._told, last.where, last.callers, round(seconds, 3), self._unreported))
         self._unreported = 0
         self._seen.clear()
         return True
-
-    def _send(self, record: msgspec.Struct) -> None:
-        try:
-            self._report(record)
-        except Exception as exc:  # noqa: BLE001 - the host's code: the watch goes on
-            _log.error("watchdog: expected a reporter that takes a record, met %s at %s", *describe(exc))
 
 
 class _Allowance:

@@ -6,6 +6,7 @@ hand is answered "outcome unknown", what waits in the queue waits for the next. 
 a session has at most one append in flight, and so has a task that calls for another write.
 """
 
+import math
 import queue
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -45,6 +46,7 @@ class Writer:
 
     Attributes:
         is_closed: It takes no more work.
+        calm_at: When a session last stored all that it had, in monotonic seconds.
         report: Told of what goes wrong.
     """
 
@@ -58,6 +60,7 @@ class Writer:
         self._thread_ended.set()
         self._on_death: Callable[[ThreadDied], None] = lambda _: None
         self.is_closed = False
+        self.calm_at = -math.inf
         self._is_released = False
         self._failure: BaseException | None = None  # of the thread, while it was closed
         self._releasing = trio.CapacityLimiter(1)
@@ -72,8 +75,12 @@ class Writer:
         """How many appends were in them."""
         return self._committer.appends
 
-    async def append(self, append: Append) -> Committed:
+    async def append(self, append: Append, *, is_last: bool = True) -> Committed:
         """Store one append; returns when it is durable.
+
+        Args:
+            append: What to store.
+            is_last: Whether its session has nothing more that waits.
 
         Raises:
             StaleHeadError: The stored session is not the one the append was built on.
@@ -81,6 +88,8 @@ class Writer:
             UnavailableError: It could not be stored, or the outcome is unknown, or the writer has ended.
         """
         self._require_open()
+        if is_last:
+            self.calm_at = trio.current_time()
         job = Job(append, ReplySlot())
         if self._store.blocking:
             self._unanswered.add(job)

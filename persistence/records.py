@@ -85,12 +85,20 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     turn_id: str | None = None
 
 
-class TurnMark(msgspec.Struct, frozen=True, gc=False):
-    """A turn that was begun and not yet finished, as a restart will find it."""
+class TurnMark(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """A turn that was begun and not yet finished, as a restart will find it.
+
+    Attributes:
+        turn_id: Names this attempt.
+        attempt: 1 for the first.
+        message_seqs: The messages it answers.
+        is_waiting: There are too many turns at work; its agent has not been called.
+    """
 
     turn_id: str
     attempt: int
     message_seqs: tuple[int, ...]
+    is_waiting: bool = False
 
 
 class SessionFacts(msgspec.Struct, frozen=True, gc=False, kw_only=True):

@@ -15,7 +15,7 @@ from .core import Core
 from .gateway import Gateway
 from .http.listener import make_app, serve_http
 from .last_resort import EXIT_GRACE, SIGNALS, LastResort
-from .observability import log_report
+from .observability import log_report, tell_at_once
 from .opening import clock_settings, open_store
 from .stopping import stop_step
 from .websocket import CLOSE_DEADLINE
@@ -45,7 +45,7 @@ async def serve(config: Config, *, announce: Callable[[str, str], None]) -> None
         http_listeners = await bind(config.host, config.http_port)
         store = await trio.to_thread.run_sync(open_store, config)
         # Only now: to import an agent may take long, and nobody waits yet.
-        with short_collections(), watch_loop(report):
+        with short_collections(), watch_loop(tell_at_once):
             async with open_core(
                 store,
                 agent,

@@ -72,8 +72,10 @@ class Core:
         """Wait for `stop`, and do it: a task of its own, so that no cancellation leaves it half done."""
         with trio.CancelScope(shield=True):
             await self._stopping.wait()
-            await self._stop()
-            self._stopped.set()
+            try:
+                await self._stop()
+            finally:
+                self._stopped.set()  # a fault in here is raised, and keeps nobody waiting
 
     async def _stop(self) -> None:
         turns = self._around.turns

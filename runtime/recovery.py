@@ -12,24 +12,41 @@ from ..persistence.ids import SessionID
 from ..persistence.records import SessionFacts, SessionState
 
 PAGE = 100  # sessions with unfinished work read at a time
+AGAIN = 1.0  # seconds from a refusal of the store to the next pass
 PAUSE = 0.1  # seconds before trying again to start a session for which there was no room
 
 
 class Recovery:
-    """One pass over the stored sessions with unfinished work: its cost does not grow with the others."""
+    """Passes over the stored sessions with unfinished work: their cost does not grow with the others.
+
+    There is one at the start, and one more whenever the store has refused to let a session start: whoever was
+    promised an answer gets it without asking again.
+    """
 
     def __init__(self, reads: Reads, router: Router) -> None:
         self._reads = reads
         self._router = router
         self._done = trio.Event()
+        self._wanted = trio.Event()
         self._started = 0
 
-    async def run(self) -> None:
-        """Make the pass, however long the store refuses.
+    def again(self) -> None:
+        """Have another pass made soon."""
+        self._wanted.set()
 
-        If it was cut off or has crashed, or writing was down meanwhile, it may be made again: a session that
-        could not begin then begins now, and to one that lives nothing happens.
+    async def run(self) -> None:
+        """Make passes until cancelled, however long the store refuses.
+
+        If it was cut off or has crashed, it may be called again: a session that could not begin then begins
+        now, and to one that lives nothing happens.
         """
+        while True:
+            await self._pass()
+            await self._wanted.wait()
+            await trio.sleep(AGAIN)
+            self._wanted = trio.Event()
+
+    async def _pass(self) -> None:
         key, started, is_over = 0, 0, False
         while not is_over:
             try:

@@ -21,9 +21,9 @@ class StopStepOverdue(msgspec.Struct, frozen=True):
     """A step of stopping had not ended after ``seconds``; the next was begun all the same.
 
     Attributes:
-        step: ``clocks``: what silence leads to was to end. ``commands``: those delivered before were to take
-            effect. ``hooks``: they were to be told of every end; those that were not are told by the next
-            start. ``connections``: their closing handshakes. ``writer``: the last commits and the checkpoint.
+        step: ``commands``: those delivered before were to take effect. ``hooks``: they were to be told of
+            every end; those that were not are told by the next start. ``connections``: their closing
+            handshakes. ``writer``: the last commits and the checkpoint.
     """
 
     step: str

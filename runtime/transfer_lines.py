@@ -48,12 +48,13 @@ class HeaderLine(msgspec.Struct, frozen=True, tag="greenroom", tag_field="line")
     format: int
 
 
-class TurnLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class TurnLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A turn that was begun and not yet finished."""
 
     turn_id: _TurnId
     attempt: _Seq
     message_seqs: Annotated[tuple[_Seq, ...], Meta(min_length=1)]
+    is_waiting: bool = False
 
 
 class SessionLine(
@@ -152,7 +153,7 @@ def session_line(facts: SessionFacts) -> SessionLine:
         token_count=facts.token_count,
         compaction_count=facts.compaction_count,
         pending=facts.pending,
-        turn=None if turn is None else TurnLine(turn.turn_id, turn.attempt, turn.message_seqs),
+        turn=None if turn is None else TurnLine(*msgspec.structs.astuple(turn)),
         created_at=utc(facts.created_at),
         updated_at=utc(facts.updated_at),
         last_active_at=utc(facts.last_active_at),
@@ -184,7 +185,7 @@ def facts_of_line(line: SessionLine, tag: str) -> SessionFacts:
         token_count=line.token_count,
         compaction_count=line.compaction_count,
         pending=line.pending,
-        turn=None if turn is None else TurnMark(turn.turn_id, turn.attempt, turn.message_seqs),
+        turn=None if turn is None else TurnMark(*msgspec.structs.astuple(turn)),
         created_at=_stored_time("created_at", line.created_at),
         updated_at=_stored_time("updated_at", line.updated_at),
         last_active_at=_stored_time("last_active_at", line.last_active_at),

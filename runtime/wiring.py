@@ -15,7 +15,7 @@ from ..actors.ends import Ends
 from ..actors.hooks import HookManager
 from ..actors.reads import Reads
 from ..actors.registry import Registry
-from ..actors.reports import Reporter
+from ..actors.reports import Reporter, guarded
 from ..actors.router import Router
 from ..actors.services import CLOSE_WITHIN, keep_running, keep_writing, open_services
 from ..actors.supervision import Supervisor
@@ -67,6 +67,7 @@ async def open_core(  # noqa: PLR0913 - what a runtime is made of
             soon once more; the cause is its error. The body was cancelled.
         WriterFailedError: The store could not be closed in order.
     """
+    report = guarded(report)
     tokens = TokenCounter()
     writer = Writer(store, tokens, report)
     hooks = hooks or HookManager(report)
@@ -74,13 +75,14 @@ async def open_core(  # noqa: PLR0913 - what a runtime is made of
         try:
             await keep_writing(services, writer)
             async with trio.open_nursery() as beside, trio.open_nursery() as turns:
+                host = TurnHost(turns, agent, limits.turn, limits.stop_grace, report, limits.turns)
                 around = Surroundings(
                     writer=writer,
                     reads=(reads := Reads(store)),
                     ends=Ends(reads, writer, hooks, report, registration),
                     topics=Topics(),
-                    rules=_rules(agent, limits, commands=commands),
-                    turns=TurnHost(turns, agent, limits.turn, limits.stop_grace, report, limits.turns),
+                    rules=_rules(agent, limits, host, commands=commands),
+                    turns=host,
                     report=report,
                     context_tokens=limits.max_tokens,
                     content_bytes=limits.content_bytes,
@@ -119,7 +121,7 @@ async def _give_up(services: Supervisor, core: Core) -> None:
             core.give_up()
 
 
-def _rules(agent: Agent, limits: Limits, *, commands: bool) -> Rules:
+def _rules(agent: Agent, limits: Limits, turns: TurnHost, *, commands: bool) -> Rules:
     return Rules(
         answers=agent.run is not None,
         on_interrupt=agent.on_interrupt,
@@ -127,6 +129,7 @@ def _rules(agent: Agent, limits: Limits, *, commands: bool) -> Rules:
         max_pending_bytes=limits.content_bytes,
         new_id=partial(secrets.token_hex, 8),
         commands=commands,
+        must_wait=lambda: turns.is_full,
     )
 
 
@@ -140,6 +143,8 @@ def _wire(  # noqa: PLR0913, PLR0917 - called once, right above
     hooks: HookManager,
 ) -> Core:
     router = Router(activation, registry)
+    recovery = Recovery(around.reads, router)
+    around.refused = recovery.again
     return Core(
         limits=limits,
         agent=agent,
@@ -150,7 +155,7 @@ def _wire(  # noqa: PLR0913, PLR0917 - called once, right above
         writer=around.writer,
         tokens=tokens,
         hooks=hooks,
-        recovery=Recovery(around.reads, router),
+        recovery=recovery,
         _around=around,
     )
 

@@ -2,7 +2,7 @@
 
 import pytest
 import trio
-from greenroom.actors.errors import QuarantinedError, SessionNotFoundError, UnavailableError
+from greenroom.actors.errors import BusyError, QuarantinedError, SessionNotFoundError, UnavailableError
 from greenroom.actors.reports import SessionCrashed, SessionQuarantined
 from greenroom.persistence import SessionStore
 from trio.testing import wait_all_tasks_blocked
@@ -97,7 +97,7 @@ async def test_p13_after_its_quarantine_a_session_is_tried_again_and_rests_twice
                 store.victims.clear()
             await trio.sleep(caught.value.retry_after + 0.001)
         await wait_all_tasks_blocked()
-        assert len(core.registry) == 0  # it started by itself, found nothing to do, and was put away
+        assert ANN in core.registry  # it started by itself, and has crashed too lately to be put away
         assert (await send(core, ANN, "a")).status == "accepted"
     for rest, plain in zip(rests, (15, 30, 60, 120, 240, 300, 300), strict=True):
         assert plain <= rest <= plain * 1.25
@@ -220,8 +220,8 @@ async def test_a_session_of_which_nothing_is_stored_is_not_kept(memory: SessionS
 
 
 @on_mock_time
-async def test_a_session_in_its_back_off_is_not_put_away(memory: SessionStore) -> None:
-    """Its place given away, a second actor would begin while the first comes back: two for one session."""
+async def test_a_session_that_crashed_not_long_ago_is_not_put_away(memory: SessionStore) -> None:
+    """In its back-off a second actor would begin while the first comes back; later its crashes were lost."""
     store, reports, puppet = MovesHeads(memory), Reports(), Puppet()
     async with running(store, puppet.agent(), report=reports, live_sessions=1) as core:
         await send(core, ANN, "a")
@@ -231,19 +231,70 @@ async def test_a_session_in_its_back_off_is_not_put_away(memory: SessionStore) -
         store.times = 1
         with pytest.raises(UnavailableError):
             await record(core, ANN, "crashes")
-        with pytest.raises(Exception, match="expected at most 1 live sessions"):
+        crashed = trio.current_time()
+        with pytest.raises(BusyError, match="expected at most 1 live sessions"):
             await send(core, BOB, "b")
         await record(core, ANN, "kept")
+        await trio.sleep_until(crashed + 29)
+        with pytest.raises(BusyError, match="expected at most 1 live sessions"):
+            await send(core, BOB, "b")
+        await trio.sleep_until(crashed + 31)
         assert (await send(core, BOB, "b")).seq == 1
     assert len(reports.of(SessionCrashed)) == 1
 
 
 @on_mock_time
-async def test_a_session_that_is_put_away_forgets_its_crashes(memory: SessionStore) -> None:
+async def test_a_session_at_rest_is_not_put_away(memory: SessionStore) -> None:
+    """Its next command would start it at once, with a budget of crashes of its own."""
     store = CrashesOnLoad(memory, ANN)
     async with running(store, NOBODY, live_sessions=1) as core:
         with pytest.raises(QuarantinedError):
             await send(core, ANN, "a")
-        await send(core, BOB, "b")
-        store.victims.clear()
-        assert (await send(core, ANN, "a")).seq == 1
+        with pytest.raises(BusyError):
+            await send(core, BOB, "b")
+        await trio.sleep(10)
+        with pytest.raises(BusyError):
+            await send(core, BOB, "b")
+        with pytest.raises(QuarantinedError):
+            await send(core, ANN, "a")
+    assert store.loads == 6
+
+
+@on_mock_time
+async def test_a_session_whose_crashes_are_long_ago_is_put_away_and_they_are_forgotten(
+    memory: SessionStore,
+) -> None:
+    store, rests = CrashesOnLoad(memory, ANN), list[float]()
+    async with running(store, NOBODY, live_sessions=1) as core:
+        for _ in range(2):
+            store.victims.add(ANN)
+            with pytest.raises(QuarantinedError) as caught:
+                await send(core, ANN, "a")
+            assert caught.value.retry_after is not None
+            rests.append(caught.value.retry_after)
+            store.victims.clear()
+            await trio.sleep(rests[-1] + 29)
+            with pytest.raises(BusyError):
+                await send(core, BOB, "b")
+            await trio.sleep(2)
+            assert not (await send(core, BOB, f"b{len(rests)}")).duplicate
+    for rest in rests:  # the second would be twice as long
+        assert 15 <= rest <= 15 * 1.25
+
+
+@on_mock_time
+async def test_p13_crashes_one_at_a_time_each_from_a_command_of_its_own_are_quarantined_at_the_sixth(
+    memory: SessionStore,
+) -> None:
+    """Nothing else keeps such a session in memory: after each crash nothing waits and nothing runs."""
+    store, reports = CrashesOnHistory(memory, ANN), Reports()
+    async with running(store, NOBODY, report=reports) as core:
+        await send(core, ANN, "a")
+        for _ in range(6):
+            await trio.sleep(4.5)
+            with pytest.raises(UnavailableError, match="outcome unknown"):
+                await attach(core, ANN, Ear())
+        await wait_all_tasks_blocked()
+        with pytest.raises(QuarantinedError):
+            await attach(core, ANN, Ear())
+    assert [type(each) for each in reports] == [SessionCrashed] * 6 + [SessionQuarantined]

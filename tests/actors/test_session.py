@@ -4,6 +4,7 @@ import pytest
 import trio
 from greenroom.actors.commands import Ack, Record, Send
 from greenroom.actors.errors import BusyError, IdConflictError
+from greenroom.actors.fairness import BATCH
 from greenroom.actors.recall import REMEMBERED
 from greenroom.actors.reply import ReplySlot
 from greenroom.persistence import SessionStore, SQLiteSessionStore
@@ -125,11 +126,11 @@ async def test_commands_that_wait_together_share_one_commit(sqlite: SQLiteSessio
     async with running(store, NOBODY) as core:
         core.router.deliver(ANN, Send("first", "hello", ReplySlot[Ack]()))
         await trio.to_thread.run_sync(store.entered.wait)
-        for number in range(50):
+        for number in range(3 * BATCH):
             core.router.deliver(ANN, Record(Message("user", str(number)), ReplySlot[Entry]()))
         store.gate.set()
         await settle(core, ANN)
-        assert len(store.sizes) == 2
+        assert len(store.sizes) == 1 + 3
 
 
 async def test_asking_for_what_changes_nothing_costs_no_commit(memory: SessionStore) -> None:

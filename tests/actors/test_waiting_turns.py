@@ -1,5 +1,8 @@
 """Sessions whose turns wait for a place: they are running turns that have said nothing yet."""
 
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -7,7 +10,7 @@ import trio
 from greenroom.actors.commands import RunningTurn
 from greenroom.actors.events import TurnDelta, TurnStarted
 from greenroom.actors.reply import ReplySlot
-from greenroom.persistence import SessionStore
+from greenroom.persistence import SessionStore, SQLiteSessionStore
 
 from tests.actors.hand import ANN, BOB, Ear, Puppet, attach, done, ends, journal, running, send, settle, sid
 
@@ -96,3 +99,65 @@ async def test_p18_a_drain_leaves_waiting_turns_to_the_next_start_whatever_their
         performance = await puppet.turn()
         assert (performance.turn.session, performance.turn.attempt) == (BOB, 1)
         assert not puppet.has_turn()
+
+
+@pytest.mark.parametrize("on_interrupt", ["retry", "finish"])
+async def test_p12_a_kill_uses_up_no_message_that_no_agent_has_seen(
+    tmp_path: Path, on_interrupt: Literal["retry", "finish"]
+) -> None:
+    puppet = Puppet()
+    async with running(life(tmp_path, 1), puppet.agent(on_interrupt), turns=1) as core:
+        await send(core, ANN, "m1")
+        await send(core, BOB, "m1")
+        await puppet.turn()
+        kill(tmp_path, 1)
+    async with running(life(tmp_path, 2), puppet.agent(on_interrupt), turns=2) as core:
+        turns = [await puppet.turn() for _ in range(2 if on_interrupt == "retry" else 1)]
+        (bobs,) = [performance.turn for performance in turns if performance.turn.session == BOB]
+        assert (bobs.attempt, [message.content for message in bobs.messages]) == (1, ["hello"])
+        kill(tmp_path, 2)
+    assert was_to_be_run_again(life(tmp_path, 3)) == [True]
+    async with running(life(tmp_path, 3), puppet.agent(on_interrupt)) as core:
+        await core.recovery.wait()
+        await settle(core, BOB)
+        kill(tmp_path, 3)
+    assert was_to_be_run_again(life(tmp_path, 4)) == [True, on_interrupt == "retry"]
+
+
+@pytest.mark.parametrize("on_interrupt", ["retry", "finish"])
+async def test_p12_a_turn_that_has_waited_counts_once_its_agent_is_called(
+    tmp_path: Path, on_interrupt: Literal["retry", "finish"]
+) -> None:
+    puppet = Puppet()
+    async with running(life(tmp_path, 1), puppet.agent(on_interrupt), turns=1) as core:
+        await send(core, ANN, "m1")
+        await send(core, BOB, "m1")
+        (await puppet.turn()).end()
+        assert (await puppet.turn()).turn.session == BOB
+        kill(tmp_path, 1)
+    async with running(life(tmp_path, 2), puppet.agent(on_interrupt)) as core:
+        await core.recovery.wait()
+        await settle(core, BOB)
+        kill(tmp_path, 2)
+    assert was_to_be_run_again(life(tmp_path, 3)) == [on_interrupt == "retry"]
+
+
+def life(folder: Path, number: int) -> SQLiteSessionStore:
+    return SQLiteSessionStore(folder / f"{number}.db")
+
+
+def kill(folder: Path, number: int) -> None:
+    """Leave what a kill at this moment leaves to the next life."""
+    with (
+        closing(sqlite3.connect(folder / f"{number}.db")) as now,
+        closing(sqlite3.connect(folder / f"{number + 1}.db")) as then,
+    ):
+        now.backup(then)
+
+
+def was_to_be_run_again(store: SQLiteSessionStore) -> list[bool]:
+    """Of each of Bob's turns that was cut off, in order."""
+    try:
+        return [end.will_retry for end in ends(journal(store, BOB)) if end.stop_reason == "interrupted"]
+    finally:
+        store.close()

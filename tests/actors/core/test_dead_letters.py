@@ -70,6 +70,52 @@ async def test_unhandled_is_called_with_each_dead_letter_in_the_step_it_becomes_
         assert len(unhandled) == 4
 
 
+async def test_a_letter_for_which_unhandled_answers_true_is_not_kept(
+    autojump_clock: MockClock,  # noqa: ARG001 - makes time pass
+) -> None:
+    told: list[str] = []
+
+    def is_dealt_with(letter: DeadLetter) -> bool:
+        told.append(letter.fate)
+        return letter.fate != "poison"
+
+    async with open_supervisor(report=Reports(), unhandled=is_dealt_with) as supervisor:
+        actor = await supervisor.spawn(Counter, mailbox=KEPT + 10)
+        actor.tell(Break())
+        await trio.sleep(1)
+        for number in range(KEPT + 10):
+            actor.tell(Note(str(number)))
+        await actor.stop()
+        assert told == ["poison"] + ["stopped"] * (KEPT + 10)
+        assert [letter.fate for letter in supervisor.dead_letters] == ["poison"]
+        assert supervisor.dead_letters.dropped == 0
+
+
+async def test_an_actor_is_troubled_while_it_rests_and_for_a_period_after_its_rest_or_crash(
+    autojump_clock: MockClock,  # noqa: ARG001 - makes time pass
+) -> None:
+    async with open_supervisor(quarantine=True, intensity=1, period=10.0, report=Reports()) as supervisor:
+        actor = await supervisor.spawn(Counter)
+        assert not actor.is_troubled
+        with pytest.raises(ActorCrashedError):
+            await actor.ask(Break())
+        assert actor.is_troubled
+        await trio.sleep(9.9)
+        assert actor.is_troubled
+        await trio.sleep(0.2)
+        assert not actor.is_troubled
+        for _ in range(2):  # now it rests
+            with pytest.raises(ActorCrashedError):
+                await actor.ask(Break())
+        with pytest.raises(ActorQuarantinedError) as caught:
+            actor.tell(Increment())
+        assert caught.value.retry_after is not None
+        await trio.sleep(caught.value.retry_after + 9.9)
+        assert actor.is_troubled
+        await trio.sleep(0.2)
+        assert not actor.is_troubled
+
+
 async def test_whoever_is_told_of_a_dead_letter_may_send_in_that_step(
     autojump_clock: MockClock,  # noqa: ARG001 - makes time pass
 ) -> None:
