@@ -14,6 +14,10 @@ PEERS := autogen-core==0.7.5 pykka==4.5.0 uvloop==0.23.0 xoscar==0.12.2
 # every path, which batching avoids on purpose.
 ASYNC_RULES := --enable=ASYNC --disable=ASYNC114,ASYNC124,ASYNC127,ASYNC128,ASYNC910,ASYNC911,ASYNC912,ASYNC913
 
+UNWATCHED := --ignore=tests/chaos --ignore=tests/actors/test_watchdog.py --ignore=tests/runtime/test_manager_machine.py \
+    --ignore=tests/runtime/test_hostile.py --ignore=tests/runtime/test_hostile_gateway.py \
+    --ignore=tests/runtime/test_gateway_pace.py
+
 .PHONY: setup serve test check check-deep bench bench-peers chaos lock
 
 setup: $(READY)
@@ -41,8 +45,8 @@ serve: setup
 test: setup
 	$(BIN)/pytest $(ARGS)
 
-# The tests that kill and those that time a watcher stay out of the coverage run: a killed process writes no figures,
-# and a watched one is too slow for their pace.
+# Out of the coverage run stay the tests that kill and those that time a watcher, since a killed process writes no
+# figures, and a watched one is too slow for their pace; and long ones that reach no line which others do not.
 check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -50,7 +54,7 @@ check: setup
 	find $(ROOMS) tests -name '*.py' | xargs -n 40 -P 2 $(BIN)/flake8-async $(ASYNC_RULES)
 	$(BIN)/pyright
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -q --ignore=tests/chaos --ignore=tests/bench --ignore=tests/actors/test_watchdog.py
+	$(BIN)/coverage run -m pytest -q $(UNWATCHED)
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 

@@ -132,7 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--stored", type=int, default=1_000_000, help="sessions of which few may live")
     parser.add_argument("--live", type=int, default=10_000, help="of them, at once")
     parser.add_argument("--operations", type=int, default=200_000, help="sends and reads all over them")
-    parser.add_argument("--callers", type=int, default=50, help="that make the operations")
+    parser.add_argument("--callers", type=int, default=10, help="that make the operations")
     parser.add_argument("--probes", type=int, default=1000, help="sessions woken one after the other")
     parser.add_argument("--json", action="store_true", help="figures as one JSON object")
     options = parser.parse_args(arguments)
