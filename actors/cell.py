@@ -28,7 +28,7 @@ Restart = Literal["permanent", "transient", "temporary"]
 
 
 class Phase(Enum):
-    """Where an actor stands; only the first four accept mail."""
+    """Where an actor stands; only the first three accept mail."""
 
     STARTING = "starting"
     LIVE = "live"
